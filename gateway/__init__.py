@@ -1,0 +1,78 @@
+"""maskgate: a number-masking gateway. What a plugin author imports; the program is `gateway serve`."""
+
+from gateway.carrier import Carrier, CarrierSettings
+from gateway.client import CarrierSession
+from gateway.errors import (
+    CarrierMisconfigured,
+    PermanentSendError,
+    RecipientOptedOut,
+    RetryableSendError,
+    SendError,
+    Throttled,
+    UncertainSendError,
+    WebhookMalformed,
+    WebhookRejected,
+)
+from gateway.hookspecs import hookimpl
+from gateway.messages import (
+    UNSUPPORTED,
+    Callee,
+    CallProgress,
+    CallRoute,
+    CallState,
+    Channel,
+    Connect,
+    DeliveryReceipt,
+    DeliveryStatus,
+    Event,
+    InboundCall,
+    InboundMessage,
+    OptOut,
+    OutboundMessage,
+    Rate,
+    Refuse,
+    Submission,
+    Unsupported,
+    WebhookRequest,
+    WebhookResponse,
+    Weight,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "UNSUPPORTED",
+    "CallProgress",
+    "CallRoute",
+    "CallState",
+    "Callee",
+    "Carrier",
+    "CarrierMisconfigured",
+    "CarrierSession",
+    "CarrierSettings",
+    "Channel",
+    "Connect",
+    "DeliveryReceipt",
+    "DeliveryStatus",
+    "Event",
+    "InboundCall",
+    "InboundMessage",
+    "OptOut",
+    "OutboundMessage",
+    "PermanentSendError",
+    "Rate",
+    "RecipientOptedOut",
+    "Refuse",
+    "RetryableSendError",
+    "SendError",
+    "Submission",
+    "Throttled",
+    "UncertainSendError",
+    "Unsupported",
+    "WebhookMalformed",
+    "WebhookRejected",
+    "WebhookRequest",
+    "WebhookResponse",
+    "Weight",
+    "hookimpl",
+]

@@ -1,0 +1,113 @@
+"""The contract between the gateway and a carrier: subclass `Carrier`, register it, run the conformance kit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.client import CarrierSession
+from gateway.messages import (
+    UNSUPPORTED,
+    CallRoute,
+    Channel,
+    Event,
+    InboundCall,
+    OptOut,
+    OutboundMessage,
+    Rate,
+    Submission,
+    Unsupported,
+    WebhookRequest,
+    WebhookResponse,
+    Weight,
+)
+from gateway.pacing import parts
+
+
+class CarrierSettings(BaseSettings):
+    """What a carrier's `Settings` inherit: an empty variable counts as unset, values never show in errors.
+
+    Set `env_prefix` to the carrier's upper-case name and an underscore:
+    `model_config = SettingsConfigDict(env_prefix="ACME_")`. Secrets are `SecretStr`.
+    """
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
+
+
+class Carrier(ABC):
+    """One account at one carrier.
+
+    The gateway builds one instance and calls it from several threads: keep no state of your own beyond
+    `self.settings` and `self.http`.
+    """
+
+    name: ClassVar[str]  #: lower case, as in /webhooks/<name>; its settings begin with it in upper case
+    Settings: ClassVar[type[BaseSettings]]  #: the variables it is configured by
+    channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
+    signed: bool = False  #: True if every webhook that gives rise to a text or call carries a signature `verify` checks
+    opt_out: OptOut = OptOut.GATEWAY  #: who answers STOP
+    rate: Rate = Rate()  #: may be a property that reads the settings
+    inline: bool = False  #: True if replies travel inside the answer to a webhook and `send` cannot be used
+
+    def __init__(self, settings: Any, http: CarrierSession) -> None:
+        self.settings = settings
+        self.http = http
+
+    @abstractmethod
+    def verify(self, request: WebhookRequest) -> None:
+        """Raise `WebhookRejected` unless `request` comes from the carrier.
+
+        A carrier that signs nothing returns and says so with `signed = False`: the gateway has then
+        checked `GATEWAY_WEBHOOK_TOKEN` before. Must not raise anything else, whatever the request holds.
+        """
+
+    @abstractmethod
+    def parse(self, request: WebhookRequest) -> Sequence[Event]:
+        """Return what happened, or nothing if it is of no interest here.
+
+        Called after `verify`. Touches neither network nor database. Raises `WebhookMalformed` if the
+        request cannot be read, and nothing else.
+        """
+
+    @abstractmethod
+    def send(self, message: OutboundMessage) -> Submission:
+        """Hand `message` to the carrier, or raise a subclass of `SendError`.
+
+        One attempt: the gateway retries. `self.http` raises the right error for every failure of the
+        network and every status that has one meaning everywhere.
+        """
+
+    def lookup(self, message: OutboundMessage) -> Submission | Unsupported | None:
+        """Ask the carrier whether it already has `message`, after a send whose outcome is unknown.
+
+        Return its `Submission`, or None if the carrier does not have it. A record whose reference is in
+        `message.taken_refs` belongs to another message with the same words: skip it. Where several
+        records fit, take the oldest. Raises a subclass of `SendError` if the carrier cannot be asked now.
+        """
+        return UNSUPPORTED
+
+    def acknowledge(self, events: Sequence[Event], replies: Sequence[OutboundMessage]) -> WebhookResponse:
+        """Return the answer to a webhook that was understood.
+
+        `replies` are the texts to send inside the answer: `()` unless the carrier is `inline`.
+        """
+        return WebhookResponse()
+
+    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
+        """Return `route` as instructions in the carrier's own language. Needed by carriers with `Channel.VOICE`."""
+        raise NotImplementedError(f"{self.name} has no voice")
+
+    def weigh(self, message: OutboundMessage) -> Weight:
+        """Return what `message` takes out of `rate`: its parts, unless the carrier counts otherwise."""
+        count = float(parts(message.text))
+        return Weight(number=count, account=count)
+
+    def check(self) -> bool:
+        """Prove the credentials by a harmless call to the carrier, for `gateway check`.
+
+        Return False if there is nothing to call. Raises a subclass of `SendError` if the carrier says no.
+        """
+        return False

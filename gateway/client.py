@@ -1,0 +1,128 @@
+"""HTTP for carriers: failures come out in our terms. The only user of requests.
+
+What a failure means (`carriers.md` 0, consequence 2): until the request has left, nothing was sent and it can be
+tried again; once it has left and no answer came, the carrier may have acted on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+import urllib3
+
+from gateway.errors import (
+    CarrierMisconfigured,
+    PermanentSendError,
+    RetryableSendError,
+    Throttled,
+    UncertainSendError,
+)
+
+Response = requests.Response
+
+TIMEOUT = (3.05, 15.0)  #: seconds to connect, and between bytes of the answer: requests has none by default
+MAX_RETRY_AFTER = 3600.0  #: seconds; a carrier that asks for more is asked again after this
+
+
+class CarrierSession:
+    """HTTP to one carrier, from many threads. One request a call: never a retry, never a redirect.
+
+    Each thread has a connection pool of its own. Proxies and CA bundle are read from the environment once,
+    here: reading them for each request costs a third of the CPU of a send.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        probe = requests.Session()
+        self._environment = probe.merge_environment_settings("https://carrier.invalid/", {}, None, None, None)
+
+    def get(self, url: str, **kwargs: Any) -> Response:
+        """Send a GET. See `request`."""
+        return self.request("GET", url, **kwargs)
+
+    def post(self, url: str, **kwargs: Any) -> Response:
+        """Send a POST. See `request`."""
+        return self.request("POST", url, **kwargs)
+
+    def request(self, method: str, url: str, *, check: bool = True, **kwargs: Any) -> Response:
+        """Send one request and return its answer, which is 2xx unless `check` is false.
+
+        Takes what `requests.Session.request` takes. Raises the `SendError` that fits: see
+        `raise_for_status` for answers; no connection is `RetryableSendError`, no answer
+        `UncertainSendError`, a URL nobody can call `CarrierMisconfigured`.
+        """
+        kwargs.setdefault("timeout", TIMEOUT)
+        kwargs.setdefault("allow_redirects", False)
+        try:
+            response = self._session().request(method, url, **kwargs)
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            raise CarrierMisconfigured("the carrier's URL cannot be called") from None
+        except requests.RequestException as error:
+            raise _in_our_terms(error) from None
+        if check:
+            raise_for_status(response)
+        return response
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False
+            session.proxies = dict(self._environment["proxies"])
+            session.verify = self._environment["verify"]
+        return session
+
+
+def raise_for_status(response: Response, detail: str = "", code: str = "") -> None:
+    """Raise what an HTTP status means everywhere; return on 2xx.
+
+    401 and 403 `CarrierMisconfigured` · 408, 425 and 5xx `RetryableSendError` · 429 `Throttled` with the answer's
+    `Retry-After` (seconds or a date) · everything else `PermanentSendError`. A plugin that knows more
+    passes `check=False`, raises its own first and calls this last; `detail` and `code` are the carrier's.
+    """
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    words = f"HTTP {status}" + (f": {detail}" if detail else "")
+    code = code or str(status)
+    if status in (401, 403):
+        raise CarrierMisconfigured(words, code=code)
+    if status == 429:
+        raise Throttled(words, retry_after=retry_after(response), code=code)
+    if status in (408, 425) or status >= 500:
+        raise RetryableSendError(words, code=code)
+    raise PermanentSendError(words, code=code)
+
+
+def retry_after(response: Response, default: float = 1.0) -> float:
+    """Return the seconds an answer asks us to wait: `Retry-After` as seconds or as a date, within 0 to an hour."""
+    value = response.headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(value)
+        except (ValueError, TypeError, IndexError):
+            return default
+        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        seconds = (at - datetime.now(timezone.utc)).total_seconds()
+    if seconds != seconds:  # NaN
+        return default
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _in_our_terms(error: requests.RequestException) -> RetryableSendError:
+    """Tell a request that never left (try again) from one that may have arrived (uncertain)."""
+    if isinstance(
+        error, (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
+    ):
+        return RetryableSendError("could not connect")
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
+        return RetryableSendError("could not connect")
+    return UncertainSendError("no answer")

@@ -1,0 +1,233 @@
+"""The data that crosses borders: between web, core, store and carriers. Frozen, keyword-only, no behaviour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from gateway.errors import WebhookMalformed
+from gateway.numbers import e164
+
+
+class Channel(Enum):
+    """What a carrier's numbers can carry."""
+
+    SMS = "sms"
+    MMS = "mms"
+    VOICE = "voice"
+
+
+class OptOut(Enum):
+    """Who answers STOP."""
+
+    CARRIER = "carrier"  #: the carrier blocks the pair and confirms by itself
+    GATEWAY = "gateway"  #: nobody unless we do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """How fast a carrier may be sent to, in parts per second (`carriers.md` 7)."""
+
+    per_number: float | None = 1.0  #: for one sending number; None: unlimited
+    per_account: float | None = None  #: for the whole account; None: unlimited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What one message takes out of a `Rate`."""
+
+    number: float = 1.0
+    account: float = 1.0
+
+
+# --- webhooks -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """What a carrier sent us, free of any web framework."""
+
+    url: str  #: the public URL as the carrier saw it, with its query (signatures cover it)
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+    body: bytes = b""  #: as it came
+
+    @property
+    def content_type(self) -> str:
+        """Return the media type in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object. Raises `WebhookMalformed`."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise WebhookMalformed(f"the body is not JSON: {type(error).__name__}") from None
+        if not isinstance(value, dict):
+            raise WebhookMalformed(f"the body is a JSON {type(value).__name__}, not an object")
+        return value
+
+    def form(self) -> dict[str, str]:
+        """Return the body's form fields, blank ones too; of a repeated one the first. Raises `WebhookMalformed`."""
+        try:
+            pairs = parse_qsl(self.body.decode("utf-8"), keep_blank_values=True, errors="strict")
+        except ValueError as error:
+            raise WebhookMalformed(f"the body is not a form: {type(error).__name__}") from None
+        return dict(reversed(pairs))
+
+    def query(self) -> dict[str, str]:
+        """Return the fields of the URL's query, blank ones too; of a repeated one the first."""
+        return dict(reversed(parse_qsl(urlsplit(self.url).query, keep_blank_values=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookResponse:
+    """What we answer a carrier."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMessage:
+    """A person texted one of our numbers."""
+
+    carrier_ref: str  #: the carrier's id, by which a repeat is known; "" where it gives none
+    sender: str  #: E.164; else the carrier's own word (short code, name)
+    recipient: str  #: our number, the mask
+    text: str = ""  #: as written; only NUL and lone surrogates, which no store and no carrier takes, are mended
+    media: tuple[str, ...] = ()  #: URLs, byte for byte
+    sent_at: datetime | None = None  #: by the carrier's clock, aware
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable(self.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundMessage:
+    """A text to send from one of our numbers. Both numbers are E.164, or `InvalidNumber` is raised."""
+
+    id: str  #: ours, stable over retries: pass it on where the carrier takes a reference
+    sender: str  #: our number, the mask
+    recipient: str
+    text: str = ""
+    media: tuple[str, ...] = ()  #: URLs the carrier will fetch
+    receipt_url: str = ""  #: where the carrier shall report delivery; "": nowhere
+    first_tried_at: datetime | None = None  #: aware; when it was first handed to the carrier, for `lookup`
+    taken_refs: frozenset[str] = frozenset()  #: references of other messages of this lane: not this one's
+
+    def __post_init__(self) -> None:
+        e164(self.sender), e164(self.recipient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The carrier took a message."""
+
+    carrier_ref: str  #: what the carrier calls it; "" where it did not say
+
+
+class Unsupported(Enum):
+    """The type of `UNSUPPORTED`."""
+
+    UNSUPPORTED = "this carrier cannot be asked what became of a message"
+
+
+UNSUPPORTED: Final = Unsupported.UNSUPPORTED  #: what `Carrier.lookup` returns where there is nobody to ask
+
+
+class DeliveryStatus(Enum):
+    """What became of a message, in the carrier's word. The last two are final."""
+
+    UNKNOWN = "unknown"  #: a word we have no meaning for: kept in `detail`, the state stays
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReceipt:
+    """A carrier's word on what became of a message."""
+
+    carrier_ref: str  #: the reference of the `Submission`
+    status: DeliveryStatus
+    code: str = ""  #: the carrier's error code
+    detail: str = ""  #: the carrier's own words; no numbers, no text
+    opted_out: bool = False  #: the recipient has blocked this number
+
+
+# --- calls --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundCall:
+    """A person called one of our numbers and waits."""
+
+    carrier_ref: str
+    caller: str  #: E.164; else the carrier's own word (`anonymous`, a SIP address, "")
+    called: str  #: our number, the mask
+    form: str = ""  #: the plugin's own note of the language `answer_call` must speak
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callee:
+    """Somebody to ring. `caller_id` is always the mask of the callee's own leg, never a participant's number."""
+
+    number: str
+    caller_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """The route of a call that goes through: ring the callees, first to answer wins."""
+
+    callees: tuple[Callee, ...]
+    ring_seconds: int = 30
+    limit_seconds: int = 14_400  #: the longest the call may last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The route of a call that does not go through: say `words`, then hang up."""
+
+    words: str
+
+
+CallRoute = Connect | Refuse
+
+
+class CallState(Enum):
+    """How far a call has come."""
+
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallProgress:
+    """A carrier's word on how a call goes on. Nothing is to be done about it."""
+
+    carrier_ref: str
+    state: CallState
+    outcome: str = ""  #: the carrier's own word: completed, busy, no-answer …
+    seconds: int | None = None  #: how long it lasted
+
+
+Event = InboundMessage | DeliveryReceipt | InboundCall | CallProgress
+
+
+def storable(text: str) -> str:
+    """Return `text` without NUL and with each lone surrogate as `?`: what is left, every store and carrier takes."""
+    if text.isascii():
+        return text.replace("\x00", "")
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,69 @@
+"""Phone numbers: E.164 inside, whatever people and carriers write outside. The only user of phonenumbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import phonenumbers
+
+from gateway.errors import InvalidNumber
+
+#: `+`, then 7 to 15 digits that do not begin with 0 (no country code does).
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_DIGITS = re.compile(r"[1-9][0-9]{6,14}")
+
+
+def is_e164(value: str) -> bool:
+    """Return whether `value` is `+` and 7–15 digits; after `+1` exactly ten."""
+    return bool(_E164.fullmatch(value)) and (value[1] != "1" or len(value) == 12)
+
+
+def e164(value: Any) -> str:
+    """Return `value` as E.164 (`+12065550100`).
+
+    Takes E.164 or the same digits without `+`, as text or as an integer, with white space around it.
+    Looks at the form only, not at whether the number is assigned. Raises `InvalidNumber`, whose
+    message does not hold the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise InvalidNumber("a phone number is a string of digits, with or without +")
+    text = str(value).strip()
+    if _DIGITS.fullmatch(text):
+        text = f"+{text}"
+    if not is_e164(text):
+        raise InvalidNumber("not a phone number: write + and 7 to 15 digits, for +1 exactly ten after it")
+    return text
+
+
+def party(value: Any) -> str:
+    """Return who a carrier names: E.164 where it is a phone number, else its own words, stripped.
+
+    Senders may be short codes (`55512`), names (`ACME`), `anonymous` or a SIP address: no error, since
+    such a text must still be answered for.
+    """
+    try:
+        return e164(value)
+    except InvalidNumber:
+        return str(value).strip() if isinstance(value, (str, int)) else ""
+
+
+def digits(number: str) -> str:
+    """Return an E.164 number without its `+`, as Flowroute and the SMS Proxy dialect write it."""
+    return number.removeprefix("+")
+
+
+def masked(number: str) -> str:
+    """Return a number fit for display where the whole must not be seen: `+1206•••0101`."""
+    return f"{number[:5]}•••{number[-4:]}" if is_e164(number) else "•••"
+
+
+def region(number: str) -> str:
+    """Return the ISO country of an E.164 number (`US`), or `""` where none is known."""
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return ""
+    return phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
+        parsed.country_code or 0
+    ).replace("ZZ", "")

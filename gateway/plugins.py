@@ -1,0 +1,118 @@
+"""Find carriers by entry point, and build those that are configured. With hookspecs.py the only user of pluggy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from gateway import hookspecs
+from gateway.carrier import Carrier
+from gateway.client import CarrierSession
+from gateway.errors import ConfigError
+from gateway.hookspecs import NAME
+
+HOW_TO_GET_ONE = (
+    "No carrier is installed. Each one is a package of its own: from a checkout `pip install ./plugins/flowroute` "
+    "(or signalwire, or simulator to try without an account), else `pip install maskgate-flowroute`."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A carrier class and the distribution it came from."""
+
+    carrier: type[Carrier]
+    distribution: str  #: as in `pip install`
+    version: str
+
+
+def find_carriers() -> dict[str, Installed]:
+    """Return every installed carrier by name, in order of name.
+
+    Raises `ConfigError`, naming the distribution, if a plugin cannot be imported, misspells a hook, or
+    takes a name that another one has.
+    """
+    manager = pluggy.PluginManager(NAME)
+    manager.add_hookspecs(hookspecs)
+    found: dict[str, Installed] = {}
+    for entry in sorted(entry_points(group=NAME), key=lambda entry: entry.name):
+        _register(manager, entry, found)
+    return dict(sorted(found.items()))
+
+
+def _register(manager: pluggy.PluginManager, entry: EntryPoint, found: dict[str, Installed]) -> None:
+    distribution = entry.dist.name if entry.dist else entry.value
+    version = entry.dist.version if entry.dist else ""
+    try:
+        plugin = entry.load()
+    except Exception as error:  # a plugin may raise anything while it is imported
+        raise ConfigError(
+            f"The plugin {distribution} cannot be loaded ({type(error).__name__}: {error}). "
+            f"Upgrade it or remove it: pip uninstall {distribution}"
+        ) from error
+
+    def register(carrier: type[Carrier]) -> None:
+        if carrier.name in found:
+            other = found[carrier.name].distribution
+            raise ConfigError(f"Both {other} and {distribution} bring a carrier named {carrier.name}: uninstall one.")
+        found[carrier.name] = Installed(carrier=carrier, distribution=distribution, version=version)
+
+    manager.register(plugin, name=entry.name)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise ConfigError(f"The plugin {distribution} does not fit this gateway: {error}") from error
+    caller = manager.subset_hook_caller("register_carriers", [p for p in manager.get_plugins() if p is not plugin])
+    caller(register=register)
+
+
+def variables(settings: type[BaseSettings]) -> dict[str, bool]:
+    """Return the variables a carrier reads, by name in upper case, and whether each is required."""
+    prefix = str(settings.model_config.get("env_prefix") or "")
+    return {f"{prefix}{name}".upper(): field.is_required() for name, field in settings.model_fields.items()}
+
+
+def is_configured(carrier: type[Carrier], environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether any variable of the carrier is set; if not, it is installed but idle."""
+    present = {name.upper() for name, value in environ.items() if value}
+    return any(name in present for name in variables(carrier.Settings))
+
+
+def build(carrier: type[Carrier], http: CarrierSession | None = None) -> Carrier:
+    """Return the carrier as the environment configures it. Raises `ConfigError` naming every variable that is off."""
+    try:
+        settings = carrier.Settings()
+    except ValidationError as error:
+        raise ConfigError(_in_words(carrier, error)) from None
+    return carrier(settings, http or CarrierSession())
+
+
+def build_configured(found: Mapping[str, Installed]) -> dict[str, Carrier]:
+    """Return the carriers the environment configures, by name. Raises one `ConfigError` for all that is off."""
+    carriers: dict[str, Carrier] = {}
+    complaints: list[str] = []
+    for name, installed in found.items():
+        if is_configured(installed.carrier):
+            try:
+                carriers[name] = build(installed.carrier)
+            except ConfigError as error:
+                complaints.append(str(error))
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+    return carriers
+
+
+def _in_words(carrier: type[Carrier], error: ValidationError) -> str:
+    prefix = str(carrier.Settings.model_config.get("env_prefix") or "")
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = f"{prefix}{problem['loc'][0]}".upper() if problem["loc"] else carrier.name
+        words = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {words}")
+    return "\n".join(lines)
