@@ -1,0 +1,231 @@
+"""The environment, and a `.env` file beside it, as one frozen `Settings`. The only user of dotenv.
+
+A carrier's own variables are not here: its `Carrier.Settings` reads them. The table in README.md lists these, and a
+test compares the two by `settings_table`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import dotenv
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway import values
+from gateway.errors import ConfigError
+
+PREFIX = "GATEWAY_"
+SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
+HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
+
+
+def _text(read: Callable[[str], Any]) -> BeforeValidator:
+    """Return `read` as a validator of whatever was given, without the white space around it."""
+    return BeforeValidator(lambda value: read(str(value).strip()))
+
+
+def _setting(variable: str, default: str, description: str, *, example: str = "", show: bool = True) -> Any:
+    """Return a field read from `variable`. `default` is what one would write into the environment; "": unset."""
+    return Field(
+        default=default, validation_alias=variable, description=description, examples=[example or default], repr=show
+    )
+
+
+class Settings(BaseSettings):
+    """What the environment says. `read_settings` builds it.
+
+    Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, frozen=True, hide_input_in_errors=True, validate_default=True
+    )
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    org_name: str = _setting(
+        "ORG_NAME", "Your Org Name", "Stands in capitals before the gateway's own texts: `[ORG]: …`"
+    )
+    session_start_msg: str = _setting(
+        "SESSION_START_MSG",
+        "Your new session has started, send a message!",
+        "Sent to both participants when a session starts by `POST /session`",
+    )
+    session_end_msg: str = _setting(
+        "SESSION_END_MSG",
+        "This session has ended, talk to you again soon!",
+        "Sent to both when it is ended by `DELETE /session`, and to whoever texts a conversation that is over",
+    )
+    no_session_msg: str = _setting(
+        "NO_SESSION_MSG",
+        "An active session was not found. Please contact support@yourorg.com",
+        "Sent to whoever texts a number on which they have no session",
+    )
+    log_level: Annotated[int, _text(values.log_level)] = _setting(
+        "LOG_LEVEL", "20", "How much is logged: a number or `DEBUG`, `INFO`, `WARNING`, `ERROR`", example="INFO"
+    )
+    database_url: Annotated[str, _text(values.database_url)] = _setting(
+        "GATEWAY_DATABASE_URL",
+        "sqlite:///gateway.db",
+        "Where everything is kept: an SQLite file, or PostgreSQL for several processes or hosts",
+        show=False,
+    )
+    listen: Annotated[str, _text(values.listen)] = _setting(
+        "GATEWAY_LISTEN", "127.0.0.1:8000", "Address and port to serve on; `:0` picks a port and prints it"
+    )
+    public_url: Annotated[str, _text(values.public_url)] = _setting(
+        "GATEWAY_PUBLIC_URL",
+        "",
+        "What carriers call; signatures cover it. Unset: `http://` and `GATEWAY_LISTEN`",
+        example="https://mask.example.com",
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, _text(values.api_keys)] = _setting(
+        "GATEWAY_API_KEYS",
+        "",
+        "Keys to the API, comma-separated: `Authorization: Bearer <key>`, or Basic with the key as password. "
+        "Unset: open to everyone on loopback, no start elsewhere",
+        example="one-long-random-word,another-long-random-word",
+    )
+    webhook_token: Annotated[SecretStr | None, _text(values.webhook_token)] = _setting(
+        "GATEWAY_WEBHOOK_TOKEN",
+        "",
+        "The secret at the end of webhook URLs, for carriers that do not sign (all of) what they send",
+        example="one-long-random-word",
+    )
+    insecure: Annotated[bool, _text(values.switch)] = _setting(
+        "GATEWAY_INSECURE", "0", "`1` serves on any address without keys and tokens: whoever finds it reads and texts"
+    )
+    quarantine_ms: Annotated[int, _text(values.duration)] = _setting(
+        "GATEWAY_QUARANTINE", "7d", "How long a participant's number stays theirs after the session ended"
+    )
+    quarantine_strict: Annotated[bool, _text(values.switch)] = _setting(
+        "GATEWAY_QUARANTINE_STRICT", "0", "`1` refuses a session rather than give someone a quarantined number"
+    )
+    tn_carrier: Annotated[str, _text(values.carrier_name)] = _setting(
+        "GATEWAY_TN_CARRIER", "flowroute", "Whose numbers `/tn` adds and `/session` uses"
+    )
+    mask_carrier: Annotated[str, _text(values.carrier_name)] = _setting(
+        "GATEWAY_MASK_CARRIER",
+        "signalwire",
+        "Whose numbers `/api/rest/numberPool` adds and `/api/rest/numberMask` uses",
+    )
+    validity_ms: Annotated[int, _text(values.duration_from("1s"))] = _setting(
+        "GATEWAY_VALIDITY", "4h", "How long a text is worth sending"
+    )
+    retry_base_ms: Annotated[int, _text(values.duration_from("1ms"))] = _setting(
+        "GATEWAY_RETRY_BASE", "2s", "The first delay before a text is sent again; it doubles up to 5 minutes"
+    )
+    uncertain: Annotated[Literal["resend", "hold"], _text(values.uncertain)] = _setting(
+        "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"
+    )
+    senders: Annotated[int, _text(values.whole(1, 1024))] = _setting("GATEWAY_SENDERS", "64", "Concurrent sends")
+    threads: Annotated[int, _text(values.whole(1, 256))] = _setting("GATEWAY_THREADS", "8", "Threads that answer HTTP")
+    workers: Annotated[int, _text(values.whole(1, 64))] = _setting(
+        "GATEWAY_WORKERS", "1", "Processes sharing the listening socket"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _default_public_url(cls, value: str, info: ValidationInfo) -> str:
+        host, port = values.split_listen(info.data.get("listen", ":0"))
+        return value or (f"http://{values.join_listen(host, port)}" if port else "")
+
+    @property
+    def listen_host(self) -> str:
+        """The host to listen on, an IPv6 address without brackets."""
+        return values.split_listen(self.listen)[0]
+
+    @property
+    def listen_port(self) -> int:
+        """The port to listen on; 0 is any free one, and then `public_url` is "" where it is not set."""
+        return values.split_listen(self.listen)[1]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What stops nothing but should be told at start, a sentence each, without secrets."""
+        return self._warnings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """One variable, for docs and messages."""
+
+    variable: str
+    default: str  #: as it would be written in the environment; "": unset
+    description: str
+    example: str
+
+
+def settings_table() -> tuple[SettingRow, ...]:
+    """Return every variable of the gateway's own, in the order of `Settings`."""
+    return tuple(
+        SettingRow(
+            variable=str(field.validation_alias),
+            default=str(field.default),
+            description=field.description or "",
+            example=str((field.examples or [""])[0]),
+        )
+        for field in Settings.model_fields.values()
+    )
+
+
+def load_dotenv_file(path: str = ".env") -> bool:
+    """Put the variables of the file at `path` into the environment and return whether it is there.
+
+    A variable that the environment has, even an empty one, stays as it is. Values are taken as written: no `${…}`
+    is filled in, a secret may hold one. Raises `ConfigError` if the file cannot be read.
+    """
+    if not os.path.isfile(path):
+        return False
+    try:
+        dotenv.load_dotenv(path, interpolate=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 lines of NAME=value ({type(error).__name__})") from None
+    return True
+
+
+def read_settings(**given: str) -> Settings:
+    """Return the settings of the environment; `given` variables, by their names, come first.
+
+    Raises `ConfigError` with one line for each variable that is wrong: its name, what is wrong, an example.
+    """
+    anything: dict[str, Any] = dict(given)
+    try:
+        settings = Settings(**anything)
+    except ValidationError as error:
+        raise ConfigError(_in_words(error)) from None
+    settings._warnings = (*_short_secrets(settings), *_unknown(os.environ))
+    return settings
+
+
+def _in_words(error: ValidationError) -> str:
+    examples = {row.variable: row.example for row in settings_table()}
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        name = str(problem["loc"][0])
+        words = problem["msg"].removeprefix("Value error, ") if name in examples else "is no variable of the gateway"
+        example = f" (for example {name}={examples[name]})" if examples.get(name) else ""
+        lines.append(f"{name}: {words}{example}")
+    return "\n".join(lines)
+
+
+def _short_secrets(settings: Settings) -> list[str]:
+    token = (settings.webhook_token,) if settings.webhook_token else ()
+    return [
+        f"{variable}: shorter than {SHORT_SECRET} characters, so it can be guessed. Make one with {HOW_TO_MAKE_ONE}"
+        for variable, secrets in (("GATEWAY_API_KEYS", settings.api_keys), ("GATEWAY_WEBHOOK_TOKEN", token))
+        if any(len(secret.get_secret_value()) < SHORT_SECRET for secret in secrets)
+    ]
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = [row.variable for row in settings_table()]
+    lines = []
+    for name in sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known):
+        nearest = difflib.get_close_matches(name.upper(), known, n=1)
+        lines.append(f"{name}: not a variable of the gateway" + (f". Is it {nearest[0]}?" if nearest else ""))
+    return lines
