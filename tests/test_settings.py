@@ -1,0 +1,321 @@
+"""The environment becomes frozen settings, or words that name every variable that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway import values
+from gateway.errors import ConfigError
+from gateway.settings import Settings, load_dotenv_file, read_settings, settings_table
+
+LONG = "a-word-of-more-than-16-letters"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of ours is set, whoever runs the tests."""
+    ours = {row.variable for row in settings_table()}
+    for name in list(os.environ):
+        if name in ours or name.startswith("GATEWAY_"):
+            monkeypatch.delenv(name)
+
+
+# --- defaults -----------------------------------------------------------------------------------
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = read_settings()
+    assert settings.model_dump() == {
+        "org_name": "Your Org Name",
+        "session_start_msg": "Your new session has started, send a message!",
+        "session_end_msg": "This session has ended, talk to you again soon!",
+        "no_session_msg": "An active session was not found. Please contact support@yourorg.com",
+        "log_level": 20,
+        "database_url": "sqlite:///gateway.db",
+        "listen": "127.0.0.1:8000",
+        "public_url": "http://127.0.0.1:8000",
+        "api_keys": (),
+        "webhook_token": None,
+        "insecure": False,
+        "quarantine_ms": 604_800_000,
+        "quarantine_strict": False,
+        "tn_carrier": "flowroute",
+        "mask_carrier": "signalwire",
+        "validity_ms": 14_400_000,
+        "retry_base_ms": 2_000,
+        "uncertain": "resend",
+        "senders": 64,
+        "threads": 8,
+        "workers": 1,
+    }
+    assert (settings.listen_host, settings.listen_port, settings.warnings) == ("127.0.0.1", 8000, ())
+
+
+@pytest.mark.parametrize("row", settings_table(), ids=lambda row: row.variable)
+def test_an_empty_variable_counts_as_unset(row, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = read_settings()
+    monkeypatch.setenv(row.variable, "")
+    assert read_settings() == default
+
+
+def test_a_variable_of_somebody_else_with_a_field_s_name_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("THREADS", "WORKERS", "LISTEN", "INSECURE", "API_KEYS", "WARNINGS"):
+        monkeypatch.setenv(name, "nonsense")
+    assert read_settings().warnings == ()
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        read_settings().threads = 9
+
+
+@pytest.mark.parametrize("row", settings_table(), ids=lambda row: row.variable)
+def test_every_variable_is_described_and_its_example_is_accepted(row, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert row.description
+    assert row.example
+    monkeypatch.setenv(row.variable, row.example)
+    read_settings()
+
+
+# --- values -------------------------------------------------------------------------------------
+
+ACCEPTED = [
+    ("ORG_NAME", "Ünïted \"Cabs\" & 'Co'", "org_name", "Ünïted \"Cabs\" & 'Co'"),
+    ("LOG_LEVEL", "10", "log_level", 10),
+    ("LOG_LEVEL", "debug", "log_level", 10),
+    ("LOG_LEVEL", "Warning", "log_level", 30),
+    ("GATEWAY_DATABASE_URL", "sqlite:////data/gateway.db", "database_url", "sqlite:////data/gateway.db"),
+    ("GATEWAY_DATABASE_URL", "postgresql+psycopg2://u:p@h/d", "database_url", "postgresql+psycopg2://u:p@h/d"),
+    ("GATEWAY_LISTEN", ":0", "listen_host", "127.0.0.1"),
+    ("GATEWAY_LISTEN", ":0", "listen_port", 0),
+    ("GATEWAY_LISTEN", ":0", "public_url", ""),
+    ("GATEWAY_LISTEN", "localhost:0", "listen_host", "localhost"),
+    ("GATEWAY_LISTEN", "0.0.0.0:80", "listen_host", "0.0.0.0"),
+    ("GATEWAY_LISTEN", "[::1]:8000", "listen_host", "::1"),
+    ("GATEWAY_LISTEN", "[::1]:8000", "listen_port", 8000),
+    ("GATEWAY_LISTEN", "[::1]:8000", "public_url", "http://[::1]:8000"),
+    ("GATEWAY_PUBLIC_URL", "https://mask.example.com/", "public_url", "https://mask.example.com"),
+    ("GATEWAY_PUBLIC_URL", "https://example.com:8443/mask/", "public_url", "https://example.com:8443/mask"),
+    ("GATEWAY_PUBLIC_URL", " http://example.com ", "public_url", "http://example.com"),
+    ("GATEWAY_INSECURE", "1", "insecure", True),
+    ("GATEWAY_INSECURE", "False", "insecure", False),
+    ("GATEWAY_QUARANTINE", "0s", "quarantine_ms", 0),
+    ("GATEWAY_QUARANTINE", "100ms", "quarantine_ms", 100),
+    ("GATEWAY_QUARANTINE_STRICT", "yes", "quarantine_strict", True),
+    ("GATEWAY_VALIDITY", "90s", "validity_ms", 90_000),
+    ("GATEWAY_RETRY_BASE", "100ms", "retry_base_ms", 100),
+    ("GATEWAY_TN_CARRIER", "simulator", "tn_carrier", "simulator"),
+    ("GATEWAY_MASK_CARRIER", "my-carrier_2", "mask_carrier", "my-carrier_2"),
+    ("GATEWAY_UNCERTAIN", "HOLD", "uncertain", "hold"),
+    ("GATEWAY_SENDERS", "1", "senders", 1),
+    ("GATEWAY_THREADS", "256", "threads", 256),
+    ("GATEWAY_WORKERS", "4", "workers", 4),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "attribute", "expected"), ACCEPTED, ids=lambda v: str(v)[:40])
+def test_a_value_is_read(variable, value, attribute, expected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(read_settings(), attribute) == expected
+
+
+REFUSED = [
+    ("LOG_LEVEL", "loud"),
+    ("LOG_LEVEL", "-1"),
+    ("GATEWAY_DATABASE_URL", "gateway.db"),
+    ("GATEWAY_DATABASE_URL", "mysql://h/d"),
+    ("GATEWAY_DATABASE_URL", "postgres://h/d"),
+    ("GATEWAY_DATABASE_URL", "sqlite://"),
+    ("GATEWAY_DATABASE_URL", "sqlite:///:memory:"),
+    ("GATEWAY_DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
+    ("GATEWAY_LISTEN", "8000"),
+    ("GATEWAY_LISTEN", "127.0.0.1"),
+    ("GATEWAY_LISTEN", "127.0.0.1:65536"),
+    ("GATEWAY_LISTEN", "127.0.0.1:http"),
+    ("GATEWAY_LISTEN", "::1:8000"),
+    ("GATEWAY_LISTEN", "*:8000"),
+    ("GATEWAY_LISTEN", "http://127.0.0.1:8000"),
+    ("GATEWAY_PUBLIC_URL", "mask.example.com"),
+    ("GATEWAY_PUBLIC_URL", "ftp://mask.example.com"),
+    ("GATEWAY_PUBLIC_URL", "https://"),
+    ("GATEWAY_PUBLIC_URL", "https://mask.example.com?token=zebra"),
+    ("GATEWAY_PUBLIC_URL", "https://mask.example.com/?"),
+    ("GATEWAY_PUBLIC_URL", "https://mask.example.com/#top"),
+    ("GATEWAY_PUBLIC_URL", "https://user:zebra@mask.example.com"),
+    ("GATEWAY_PUBLIC_URL", "https://mask.example.com:99999"),
+    ("GATEWAY_PUBLIC_URL", "https://mask example.com"),
+    ("GATEWAY_PUBLIC_URL", "https://[::1"),
+    ("GATEWAY_API_KEYS", "zebra,"),
+    ("GATEWAY_API_KEYS", ",zebra"),
+    ("GATEWAY_API_KEYS", "zebra,,zebra2"),
+    ("GATEWAY_API_KEYS", "zebra giraffe"),
+    ("GATEWAY_API_KEYS", "zébra"),
+    ("GATEWAY_WEBHOOK_TOKEN", "zebra/giraffe"),
+    ("GATEWAY_WEBHOOK_TOKEN", "zebra?"),
+    ("GATEWAY_WEBHOOK_TOKEN", "zebra giraffe"),
+    ("GATEWAY_WEBHOOK_TOKEN", ".."),
+    ("GATEWAY_INSECURE", "maybe"),
+    ("GATEWAY_QUARANTINE", "7"),
+    ("GATEWAY_QUARANTINE", "a week"),
+    ("GATEWAY_QUARANTINE", "-1d"),
+    ("GATEWAY_QUARANTINE", "1.5d"),
+    ("GATEWAY_QUARANTINE", "36501d"),
+    ("GATEWAY_QUARANTINE_STRICT", "2"),
+    ("GATEWAY_VALIDITY", "999ms"),
+    ("GATEWAY_RETRY_BASE", "0s"),
+    ("GATEWAY_TN_CARRIER", "Flow Route"),
+    ("GATEWAY_MASK_CARRIER", "../signalwire"),
+    ("GATEWAY_UNCERTAIN", "drop"),
+    ("GATEWAY_SENDERS", "0"),
+    ("GATEWAY_SENDERS", "1025"),
+    ("GATEWAY_THREADS", "-1"),
+    ("GATEWAY_THREADS", "257"),
+    ("GATEWAY_WORKERS", "two"),
+    ("GATEWAY_WORKERS", "65"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value"), REFUSED, ids=lambda v: str(v)[:40])
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(variable, value, monkeypatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    words = str(caught.value)
+    assert words.startswith(f"{variable}: ")
+    assert f"for example {variable}=" in words
+    assert "\n" not in words
+    assert "zebra" not in words
+
+
+def test_everything_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in (("GATEWAY_LISTEN", "x"), ("GATEWAY_VALIDITY", "4"), ("GATEWAY_API_KEYS", ",")):
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "GATEWAY_LISTEN",
+        "GATEWAY_API_KEYS",
+        "GATEWAY_VALIDITY",
+    ]
+
+
+def test_what_is_given_by_name_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN", "127.0.0.1:1")
+    assert read_settings(GATEWAY_LISTEN="127.0.0.1:2").listen_port == 2
+    with pytest.raises(ConfigError, match="GATEWAY_LISTENS: is no variable"):
+        read_settings(GATEWAY_LISTENS="127.0.0.1:2")
+
+
+DURATIONS = [("100ms", 100), ("90s", 90_000), ("15m", 900_000), ("24h", 86_400_000), ("7d", 604_800_000), ("0s", 0)]
+
+
+@pytest.mark.parametrize(("text", "milliseconds"), DURATIONS, ids=[text for text, _ in DURATIONS])
+def test_a_duration_is_a_number_and_a_unit(text: str, milliseconds: int) -> None:
+    assert values.duration(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "7 d", "7D", "7dd", "1h30m", "٧d", "1e3s", "+7d", "9" * 400 + "s"])
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^(is not a duration|has no unit)"):
+        values.duration(text)
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+def test_keys_are_split_at_commas_and_each_counts_once() -> None:
+    settings = read_settings(GATEWAY_API_KEYS=f"{LONG}-1, {LONG}-2,{LONG}-1")
+    assert [key.get_secret_value() for key in settings.api_keys] == [f"{LONG}-1", f"{LONG}-2"]
+
+
+def test_secrets_do_not_show() -> None:
+    settings = read_settings(
+        GATEWAY_API_KEYS=f"zebra-{LONG}",
+        GATEWAY_WEBHOOK_TOKEN=f"zebra-{LONG}",
+        GATEWAY_DATABASE_URL="postgresql://user:zebra@host/d",
+    )
+    assert "zebra" not in repr(settings) + str(settings)
+    assert settings.webhook_token is not None
+    assert settings.webhook_token.get_secret_value() == f"zebra-{LONG}"
+    assert settings.warnings == ()
+
+
+def test_a_secret_that_can_be_guessed_is_named_but_taken() -> None:
+    settings = read_settings(GATEWAY_API_KEYS=f"{LONG},zebra", GATEWAY_WEBHOOK_TOKEN="zebra")
+    assert [line.partition(":")[0] for line in settings.warnings] == ["GATEWAY_API_KEYS", "GATEWAY_WEBHOOK_TOKEN"]
+    assert "zebra" not in "".join(settings.warnings)
+
+
+# --- typing errors ------------------------------------------------------------------------------
+
+TYPOS = [
+    ("GATEWAY_API_KEY", "Is it GATEWAY_API_KEYS?"),
+    ("GATEWAY_QUARENTINE", "Is it GATEWAY_QUARANTINE?"),
+    ("GATEWAY_DB_URL", "Is it GATEWAY_DATABASE_URL?"),
+    ("GATEWAY_XYZZY", "GATEWAY_XYZZY: not a variable of the gateway"),
+]
+
+
+@pytest.mark.parametrize(("variable", "words"), TYPOS, ids=[variable for variable, _ in TYPOS])
+def test_a_variable_nobody_reads_is_named_with_the_nearest_that_is_read(variable, words, monkeypatch) -> None:
+    monkeypatch.setenv(variable, "zebra")
+    (line,) = read_settings().warnings
+    assert line.startswith(f"{variable}: ")
+    assert words in line
+    assert "zebra" not in line
+
+
+# --- the .env file ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A copy of the environment that may be written to."""
+    copy = dict(os.environ)
+    monkeypatch.setattr(os, "environ", copy)
+    return copy
+
+
+def write_env(folder: Path, text: str | bytes) -> str:
+    path = folder / ".env"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+def test_a_dotenv_file_is_read_for_carriers_too(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = write_env(tmp_path, '# ours\nexport ORG_NAME="Yellow Cabs"\nACME_KEY=a${HOME}b\n\nGATEWAY_THREADS=3\n')
+    assert load_dotenv_file(path) is True
+    assert (environ["ORG_NAME"], environ["ACME_KEY"], environ["GATEWAY_THREADS"]) == ("Yellow Cabs", "a${HOME}b", "3")
+
+
+def test_a_dotenv_file_never_overrides_the_environment(tmp_path: Path, environ: dict[str, str]) -> None:
+    environ.update({"ORG_NAME": "Environment", "NO_SESSION_MSG": ""})
+    load_dotenv_file(write_env(tmp_path, "ORG_NAME=File\nNO_SESSION_MSG=File\n"))
+    assert (environ["ORG_NAME"], environ["NO_SESSION_MSG"]) == ("Environment", "")
+
+
+def test_a_dotenv_file_from_a_windows_editor_is_read(tmp_path: Path, environ: dict[str, str]) -> None:
+    load_dotenv_file(write_env(tmp_path, b"\xef\xbb\xbfORG_NAME=Cabs\r\nGATEWAY_THREADS=3\r\n"))
+    assert (environ["ORG_NAME"], environ["GATEWAY_THREADS"]) == ("Cabs", "3")
+
+
+def test_without_a_dotenv_file_nothing_happens(tmp_path: Path, environ: dict[str, str]) -> None:
+    before = dict(environ)
+    assert load_dotenv_file(str(tmp_path / ".env")) is False
+    assert environ == before
+
+
+def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    path = write_env(tmp_path, b"ORG_NAME=zebra\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env: cannot be read") as caught:
+        load_dotenv_file(path)
+    assert "zebra" not in str(caught.value)
+
+
+def test_settings_are_built_from_text_and_from_numbers_alike() -> None:
+    assert Settings(GATEWAY_THREADS=3).threads == 3
+    assert Settings(GATEWAY_INSECURE=True).insecure is True
