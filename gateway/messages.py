@@ -107,6 +107,7 @@ class InboundMessage:
     text: str = ""  #: as written; only NUL and lone surrogates, which no store and no carrier takes, are mended
     media: tuple[str, ...] = ()  #: URLs, byte for byte
     sent_at: datetime | None = None  #: by the carrier's clock, aware
+    form: str = ""  #: the plugin's own note of the language `acknowledge` must speak
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", storable(self.text))
