@@ -1,0 +1,126 @@
+"""Conformance: what a carrier is told to do with a call, and what it is told inside the answer to a webhook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from gateway.carrier import Carrier
+from gateway.messages import (
+    Callee,
+    Channel,
+    Connect,
+    InboundCall,
+    InboundMessage,
+    OutboundMessage,
+    Refuse,
+    WebhookResponse,
+)
+from gateway.testing.cases import MESSAGE, Acknowledges, Answers
+from gateway.testing.kit import Kit, digits
+from gateway.testing.webhook_checks import DIFFICULT_TEXT
+from gateway.testing.wire import Wire, strings
+
+CALLEES = (
+    Callee(number="+12065550161", caller_id="+12065550162"),
+    Callee(number="+12065550163", caller_id="+12065550164"),
+)
+
+
+class CallChecks(Kit):
+    """`answer_call`, and `acknowledge` with replies."""
+
+    def test_has_voice_if_and_only_if_it_answers(self, carrier: Carrier) -> None:
+        voice = Channel.VOICE in carrier.channels
+        assert voice == bool(self.answers), "Channel.VOICE is declared if and only if there are `answers`"
+        assert voice == bool(self._received_calls()), "Channel.VOICE is declared if and only if a call is received"
+
+    def test_answers_a_call(self, carrier: Carrier, answered: Answers) -> None:
+        with Wire():
+            answer = carrier.answer_call(answered.call, answered.route)
+        assert 200 <= answer.status < 300
+        if isinstance(answered.body, str):
+            assert answer.body == answered.body
+        else:
+            assert json.loads(answer.body) == answered.body
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_connects_without_showing_the_caller(self, carrier: Carrier, count: int) -> None:
+        for call in self._calls():
+            answer = carrier.answer_call(call, Connect(callees=CALLEES[:count]))
+            said = " ".join(spoken(answer))
+            for callee in CALLEES[:count]:
+                assert digits(callee.number) in digits(said), "a callee is not rung"
+                assert digits(callee.caller_id) in digits(said), "a callee does not see the mask"
+            real = digits(call.caller)
+            assert len(real) < 7 or real not in digits(answer.body), "the caller's real number is in the answer"
+
+    def test_refuses_with_the_words_given(self, carrier: Carrier) -> None:
+        for call in self._calls():
+            answer = carrier.answer_call(call, Refuse(words=DIFFICULT_TEXT))
+            said = list(spoken(answer))
+            whole = DIFFICULT_TEXT.strip()
+            assert any(whole in _one_space(one) or _one_space(whole) in _one_space(one) for one in said)
+            real = digits(call.caller)
+            assert len(real) < 7 or real not in digits(answer.body), "the caller's real number is in the answer"
+
+    def test_acknowledges_with_replies_exactly(self, carrier: Carrier, acknowledged: Acknowledges) -> None:
+        with Wire():
+            answer = carrier.acknowledge(tuple(acknowledged.events), tuple(acknowledged.replies))
+        assert answer == acknowledged.answer
+
+    def test_an_inline_carrier_says_every_reply_in_its_answer(self, carrier: Carrier) -> None:
+        if not carrier.inline:
+            pytest.skip("not inline")
+        replies = (replace(MESSAGE, text=DIFFICULT_TEXT), replace(MESSAGE, id="m-0002", recipient="+12065550177"))
+        answer = carrier.acknowledge(self._text(), replies)
+        assert answer == carrier.acknowledge(self._text(), replies), "a repeated webhook gets the same answer"
+        assert 200 <= answer.status < 300
+        said = list(spoken(answer))
+        for reply in replies:
+            _assert_said(reply, said)
+
+    def _text(self) -> tuple[InboundMessage, ...]:
+        events = [event for row in self.receives for event in row.events]
+        return tuple(event for event in events if isinstance(event, InboundMessage))[:1]
+
+    def _calls(self) -> list[InboundCall]:
+        if not self.answers:
+            pytest.skip("no voice")
+        return [*self._received_calls(), *(row.call for row in self.answers)]
+
+    def _received_calls(self) -> list[InboundCall]:
+        events = [event for row in self.receives for event in row.events]
+        return [event for event in events if isinstance(event, InboundCall)]
+
+
+def _assert_said(reply: OutboundMessage, said: list[str]) -> None:
+    assert reply.text in said, "the text is missing from the answer, or changed"
+    assert any(digits(one) == digits(reply.sender) for one in said), "the mask is missing from the answer"
+    assert any(digits(one) == digits(reply.recipient) for one in said), "the recipient is missing from the answer"
+
+
+def _one_space(text: str) -> str:
+    """Return spoken words as they sound: white space is all the same to a voice."""
+    return " ".join(text.split())
+
+
+def spoken(answer: WebhookResponse) -> Iterator[str]:
+    """Yield every string in an answer of ours, decoded: JSON values, XML texts and attributes, or the text itself."""
+    kind = answer.content_type.lower()
+    if "json" in kind:
+        yield from strings(_json(answer.body))
+    elif "xml" in kind:
+        for element in ElementTree.fromstring(answer.body.encode("utf-8")).iter():
+            yield from (text for text in (element.text, element.tail, *element.attrib.values()) if text)
+    else:
+        yield answer.body
+
+
+def _json(text: str) -> Any:
+    return json.loads(text)
