@@ -110,7 +110,8 @@ class InboundMessage:
     form: str = ""  #: the plugin's own note of the language `acknowledge` must speak
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", storable(self.text))
+        _mend(self, "carrier_ref", "sender", "recipient", "text", "form")
+        object.__setattr__(self, "media", tuple(storable(url) for url in self.media))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,9 @@ class Submission:
     """The carrier took a message."""
 
     carrier_ref: str  #: what the carrier calls it; "" where it did not say
+
+    def __post_init__(self) -> None:
+        _mend(self, "carrier_ref")
 
 
 class Unsupported(Enum):
@@ -165,6 +169,9 @@ class DeliveryReceipt:
     detail: str = ""  #: the carrier's own words; no numbers, no text
     opted_out: bool = False  #: the recipient has blocked this number
 
+    def __post_init__(self) -> None:
+        _mend(self, "carrier_ref", "code", "detail")
+
 
 # --- calls --------------------------------------------------------------------------------------
 
@@ -177,6 +184,9 @@ class InboundCall:
     caller: str  #: E.164; else the carrier's own word (`anonymous`, a SIP address, "")
     called: str  #: our number, the mask
     form: str = ""  #: the plugin's own note of the language `answer_call` must speak
+
+    def __post_init__(self) -> None:
+        _mend(self, "carrier_ref", "caller", "called", "form")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +233,9 @@ class CallProgress:
     outcome: str = ""  #: the carrier's own word: completed, busy, no-answer …
     seconds: int | None = None  #: how long it lasted
 
+    def __post_init__(self) -> None:
+        _mend(self, "carrier_ref", "outcome")
+
 
 Event = InboundMessage | DeliveryReceipt | InboundCall | CallProgress
 
@@ -232,3 +245,12 @@ def storable(text: str) -> str:
     if text.isascii():
         return text.replace("\x00", "")
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _mend(frozen: Any, *names: str) -> None:
+    """Make the strings of a new object storable: what a carrier wrote must not be what the store stumbles over."""
+    for name in names:
+        value = getattr(frozen, name)
+        mended = storable(value)
+        if mended is not value:
+            object.__setattr__(frozen, name, mended)
