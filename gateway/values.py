@@ -5,6 +5,7 @@ Each raises `ValueError` in words that follow the variable's name, and that neve
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -72,6 +73,25 @@ def join_listen(host: str, port: int) -> str:
 def listen(text: str) -> str:
     """Return `host:port` with the host filled in."""
     return join_listen(*split_listen(text))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host`, a name or an address, can be reached from this machine only."""
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_public(host: str) -> bool:
+    """Return whether the internet may know `host`: a name with a dot that is not a local one, or a global address."""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "." in name and not name.endswith((".localhost", ".local", ".lan", ".internal", ".home.arpa"))
 
 
 def public_url(text: str) -> str:

@@ -1,0 +1,180 @@
+"""The command `gateway`. With demo.py the only user of click and rich."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import gateway
+from gateway import checks, plugins
+from gateway.checks import CarrierRow, Finding, Mark, State
+from gateway.errors import ConfigError, GatewayError
+from gateway.settings import Settings, load_dotenv_file, read_settings
+
+STYLES = {
+    Mark.OK: "green",
+    Mark.NOTE: "yellow",
+    Mark.WRONG: "bold red",
+    State.READY: "green",
+    State.IDLE: "dim",
+    State.WRONG: "bold red",
+}
+NOT_A_TERMINAL = 10_000  #: columns: what is piped is neither folded nor cut
+
+
+class _Commands(click.Group):
+    """A group of commands in which what the gateway raises on purpose is a message, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A `GatewayError` goes to standard error and the exit code is 2."""
+        try:
+            return super().invoke(ctx)
+        except GatewayError as error:
+            click.echo(f"gateway: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(gateway.__version__, prog_name="maskgate", message="%(prog)s %(version)s")
+def main() -> None:
+    """A number-masking gateway.
+
+    Two people text and call each other through a number of yours, and neither sees the other's. The carriers that own
+    the numbers are plugins.
+
+    Everything is set by environment variables, or by a file .env in the working folder. To see it work without an
+    account anywhere, run `gateway demo`. To go live: set the variables of a carrier, run `gateway check` until it has
+    nothing to say, paste the URLs that `gateway carriers` shows at your carrier, and run `gateway serve`.
+    """
+    load_dotenv_file()
+
+
+@main.command()
+def serve() -> None:
+    """Run the gateway until it is told to stop.
+
+    Takes what carriers send, answers the API, and sends what is owed. One line each says the version, where it
+    listens, the database, the carriers and who may use the API; the last one, `ready on http://…`, comes when requests
+    are served. Ctrl-C or SIGTERM stop it: what it accepted is kept and sent by the next start.
+    """
+    settings = read_settings()
+    if not plugins.find_carriers():
+        raise ConfigError(plugins.HOW_TO_GET_ONE)
+    _warn(settings)
+    from gateway.server import serve as run
+
+    run(settings)
+
+
+@main.command()
+def demo() -> None:
+    """Watch a masked conversation on this machine.
+
+    Starts a gateway with a simulated carrier network and two simulated phones, and shows what each of them sees. Needs
+    no account and no settings, calls nobody outside, and leaves nothing behind.
+    """
+    from gateway.demo import demo as run
+
+    run()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of tables.")
+def carriers(as_json: bool) -> None:
+    """List the carriers that are installed.
+
+    For each one: whether it is ready, idle (none of its variables is set) or wrong, what its numbers can carry,
+    whether it signs what it sends, and the URL to paste at the carrier. Where the URL ends in $GATEWAY_WEBHOOK_TOKEN,
+    put the value of that variable.
+    """
+    rows = checks.carrier_rows(plugins.find_carriers(), _settings_if_right())
+    if as_json:
+        click.echo(json.dumps([_plain(row) for row in rows], indent=2))
+    elif not rows:
+        click.echo(plugins.HOW_TO_GET_ONE)
+    else:
+        _show_carriers(rows)
+
+
+@main.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Try everything once before going live.
+
+    Reads the settings, writes to the database, calls each carrier with its credentials (nothing is sent to anyone),
+    and says in one line each what is ok, what is wrong and what to do about it. The exit code is 0 if nothing is wrong,
+    else 1.
+    """
+    console = _console()
+    wrong = 0
+    for step in checks.steps():
+        with console.status(f"{step.name} …"):
+            findings = step.run()
+        for finding in findings:
+            _show_finding(console, finding)
+        wrong += sum(finding.mark is Mark.WRONG for finding in findings)
+    console.print("Nothing is wrong." if not wrong else f"{wrong} to put right.")
+    ctx.exit(1 if wrong else 0)
+
+
+# --- what it looks like -------------------------------------------------------------------------
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else NOT_A_TERMINAL, highlight=False, markup=False, emoji=False)
+
+
+def _warn(settings: Settings) -> None:
+    for line in settings.warnings:
+        click.echo(f"warning: {line}", err=True)
+
+
+def _settings_if_right() -> Settings | None:
+    """Return the settings; where they are wrong, say so and return None: the list is still worth having."""
+    try:
+        return read_settings()
+    except ConfigError as error:
+        click.echo(f"gateway: {error}", err=True)
+        return None
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    console.print(f"{finding.mark.value:<6}", style=STYLES[finding.mark], end="")
+    console.print(f"{finding.subject}: {finding.words}", soft_wrap=True)
+
+
+def _show_carriers(rows: list[CarrierRow]) -> None:
+    console = _console()
+    console.print(_carriers_table(rows))
+    console.print()
+    console.print(_urls_table(rows))
+
+
+def _carriers_table(rows: list[CarrierRow]) -> Table:
+    table = Table("carrier", "package", "state", "carries", "signed", box=None, pad_edge=False)
+    for row in rows:
+        state = row.state.value + (f": {row.detail}" if row.detail else "")
+        signed = {True: "yes", False: "no", None: "depends on its settings"}[row.signed]
+        carries = " ".join(row.channels)
+        table.add_row(row.name, f"{row.distribution} {row.version}", state, carries, signed, style=STYLES[row.state])
+    return table
+
+
+def _urls_table(rows: list[CarrierRow]) -> Table:
+    table = Table("carrier", "URL to paste there", "for", box=None, pad_edge=False)
+    for row in rows:
+        calls = ", calls, and as the fallback of both" if "voice" in row.channels else ""
+        table.add_row(row.name, row.webhook_url, f"texts and receipts{calls}")
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def _plain(row: CarrierRow) -> dict[str, Any]:
+    return {**dataclasses.asdict(row), "state": row.state.value}
