@@ -52,14 +52,14 @@ GARBAGE: list[tuple[str, str, bytes]] = [
 
 #: What a JSON field may hold instead of what it should.
 WRONG: list[Any] = [
-    None, True, False, 0, -1, 1.5, 10**30, 10**400, float("inf"), float("-inf"), float("nan"),
-    "", " ", "x", "\x00", "\ud800", "é👋", "+", "null", "9" * 400, "99999-99-99T99:99:99Z",
+    None, True, False, 0, -1, 1.5, 12065550177, 10**30, 10**400, float("inf"), float("-inf"), float("nan"),
+    "", " ", "x", "12065550177", "\x00", "\ud800", "é👋", "+", "null", "9" * 400, "99999-99-99T99:99:99Z",
     [], [None], [[]], ["x"], {}, {"x": {}}, {"id": None},
 ]  # fmt: skip
 
 #: What a form field may hold, as it stands in the form.
 WRONG_FIELDS = [
-    "", "+", "x", "0", "-1", "1.5", "9" * 400, "1e999", "nan", "%00", "%FF%FE", "%ED%A0%80", "%F0%9F%91%8B",
+    "", "+", "x", "0", "-1", "1.5", "12065550177", "9" * 400, "1e999", "nan", "%00", "%FF%FE", "%ED%A0%80", "%F0%9F",
     "null", "%5B%5D", "%7B%7D", "%2B", "%0D%0A", "99999-99-99T99%3A99%3A99Z",
 ]  # fmt: skip
 

@@ -22,12 +22,16 @@ from gateway.messages import (
     WebhookRequest,
     WebhookResponse,
 )
+from gateway.numbers import party
 from gateway.testing import garbage
 from gateway.testing.cases import Receives
 from gateway.testing.kit import Kit, assert_private, digits
 from gateway.testing.wire import Wire
 
 EVENTS = (InboundMessage, DeliveryReceipt, InboundCall, CallProgress)
+
+PARTIES = {"sender", "recipient", "caller", "called"}
+NAMES = PARTIES | {"carrier_ref"}
 
 #: Everything that relays like to mend: white space at both ends, line breaks, quotes, markup, emoji, escapes.
 DIFFICULT_TEXT = "  “It’s” <b>5 & 6</b> 'x' \"y\" \\n %41 +1=2;3,4 {}\n\r\n\tÅç 漢字 👩‍👧‍👦 ]]> &amp; – …  "
@@ -153,7 +157,12 @@ def assert_well_formed(events: Sequence[Event]) -> None:
         hints = get_type_hints(type(event))
         for field in fields(event):
             value = getattr(event, field.name)
-            assert _fits(value, hints[field.name]), f"{type(event).__name__}.{field.name} is {value!r:.40}"
+            name = f"{type(event).__name__}.{field.name}"
+            assert _fits(value, hints[field.name]), f"{name} is {value!r:.40}"
+            if field.name in NAMES:
+                assert value != "None", f"{name} is the word None"
+            if field.name in PARTIES:
+                assert value == party(value), f"{name} is not E.164: write numbers with party() or e164()"
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -1,0 +1,168 @@
+"""A carrier as small as one can be with everything in it, and correct. test_kit.py breaks it in one place at a time."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from gateway import (
+    CallRoute,
+    Carrier,
+    CarrierMisconfigured,
+    CarrierSettings,
+    Channel,
+    Connect,
+    DeliveryReceipt,
+    DeliveryStatus,
+    Event,
+    InboundCall,
+    InboundMessage,
+    OutboundMessage,
+    RetryableSendError,
+    Submission,
+    WebhookMalformed,
+    WebhookRejected,
+    WebhookRequest,
+    WebhookResponse,
+    hookimpl,
+)
+from gateway.numbers import e164, party
+
+URL = "https://api.acme.example/messages"
+STATUSES = {"delivered": DeliveryStatus.DELIVERED, "failed": DeliveryStatus.UNDELIVERED}
+
+
+class Settings(CarrierSettings):
+    model_config = SettingsConfigDict(env_prefix="ACME_")
+
+    account: str
+    api_token: SecretStr | None = None  # without it texts travel in the answers to webhooks
+    signing_key: SecretStr
+
+
+class Acme(Carrier):
+    name = "acme"
+    Settings = Settings
+    channels = frozenset({Channel.SMS, Channel.MMS, Channel.VOICE})
+    signed = True
+
+    @property
+    def inline(self) -> bool:
+        return self.settings.api_token is None
+
+    def verify(self, request: WebhookRequest) -> None:
+        key = self.settings.signing_key.get_secret_value().encode()
+        expected = hmac.new(key, request.url.encode() + request.body, hashlib.sha256).hexdigest()
+        given = request.headers.get("x-acme-signature", "")
+        if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+            raise WebhookRejected("the signature does not match")
+
+    def parse(self, request: WebhookRequest) -> Sequence[Event]:
+        payload = request.json()
+        try:
+            read = {"text": read_text, "receipt": read_receipt, "call": read_call}.get(payload["kind"])
+            return [read(payload)] if read else []
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WebhookMalformed(f"unexpected payload: {type(error).__name__}") from None
+
+    def send(self, message: OutboundMessage) -> Submission:
+        if self.inline:
+            raise CarrierMisconfigured("ACME_API_TOKEN is not set")
+        body = {
+            "ref": message.id,
+            "from": message.sender,
+            "to": message.recipient,
+            "text": message.text,
+            "callback": message.receipt_url,
+        }
+        if message.media:
+            body["media"] = list(message.media)
+        response = self.http.post(URL, json=body, headers=self.authorization())
+        return Submission(carrier_ref=reference(response))
+
+    def lookup(self, message: OutboundMessage) -> Submission | None:
+        response = self.http.get(URL, params={"ref": message.id}, headers=self.authorization())
+        try:
+            records = json.loads(response.content)
+        except (ValueError, RecursionError):
+            raise RetryableSendError("the list of messages cannot be read") from None
+        for record in records if isinstance(records, list) else []:
+            if isinstance(record, dict) and record.get("text") == message.text and isinstance(record.get("id"), str):
+                ref = record["id"]
+                if ref not in message.taken_refs:
+                    return Submission(carrier_ref=ref)
+        return None
+
+    def acknowledge(self, events: Sequence[Event], replies: Sequence[OutboundMessage]) -> WebhookResponse:
+        texts = [{"from": one.sender, "to": one.recipient, "text": one.text} for one in replies]
+        return WebhookResponse(body=json.dumps({"texts": texts}), content_type="application/json")
+
+    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
+        if isinstance(route, Connect):
+            steps = [{"ring": one.number, "caller_id": one.caller_id} for one in route.callees]
+        else:
+            steps = [{"say": route.words}, {"hangup": True}]
+        return WebhookResponse(body=json.dumps(steps), content_type="application/json")
+
+    def check(self) -> bool:
+        self.http.get(URL, params={"limit": "1"}, headers=self.authorization())
+        return True
+
+    def authorization(self) -> dict[str, str]:
+        token = self.settings.api_token
+        return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+
+
+def reference(response) -> str:
+    try:
+        answer = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return ""
+    ref = answer.get("id") if isinstance(answer, dict) else None
+    return ref if isinstance(ref, str) else ""
+
+
+def read_text(payload) -> InboundMessage:
+    media = payload.get("media", [])
+    if not isinstance(payload["text"], str) or not all(isinstance(url, str) for url in media):
+        raise WebhookMalformed("text and media are strings")
+    return InboundMessage(
+        carrier_ref=readable(payload["id"]),
+        sender=party(payload["from"]),
+        recipient=e164(payload["to"]),
+        text=payload["text"],
+        media=tuple(media),
+        sent_at=moment(payload["at"]),
+    )
+
+
+def read_receipt(payload) -> DeliveryReceipt:
+    word = readable(payload["status"])
+    status = STATUSES.get(word, DeliveryStatus.UNKNOWN)
+    return DeliveryReceipt(carrier_ref=readable(payload["id"]), status=status, detail=word)
+
+
+def read_call(payload) -> InboundCall:
+    return InboundCall(carrier_ref=readable(payload["id"]), caller=party(payload["from"]), called=e164(payload["to"]))
+
+
+def readable(value) -> str:
+    if not isinstance(value, str):
+        raise WebhookMalformed("an id or status is a string")
+    return value
+
+
+def moment(value) -> datetime:
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise WebhookMalformed("a time has an offset")
+    return at
+
+
+@hookimpl
+def register_carriers(register) -> None:
+    register(Acme)
