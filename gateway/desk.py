@@ -1,0 +1,62 @@
+"""What the dispatcher knows of one carrier: its senders, its circuit, and who is held back."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway import retry
+from gateway.carrier import Carrier
+from gateway.errors import CarrierMisconfigured, Throttled
+from gateway.messages import Weight
+from gateway.records import Message
+from gateway.retry import Attempt, Circuit
+from gateway.sending import to_carrier
+from gateway.store import Tx
+
+log = logging.getLogger(__name__)
+
+CROWD = 3  #: numbers of one account throttled at the same time, and the account is held back
+
+
+class Desk:
+    """The dispatcher's desk for one carrier. Only the dispatcher's own thread touches it."""
+
+    def __init__(self, carrier: Carrier, senders: int) -> None:
+        self.carrier = carrier
+        self.circuit = Circuit()
+        self.in_flight: dict[int, Message] = {}
+        self.senders = senders
+        self.pool = ThreadPoolExecutor(senders, thread_name_prefix=f"send-{carrier.name}")
+        self.throttled: dict[str, int] = {}  #: mask -> until when (ms)
+        self.misfits: dict[str, int] = {}  #: mask -> how often in a row the carrier refused the number itself
+        self.backing_off: dict[tuple[str, str], int] = {}  #: lane -> when its next attempt is due (ms)
+
+    def room(self, now: int) -> int:
+        """Return how many messages may be taken up now."""
+        return self.circuit.room(self.senders - len(self.in_flight), now)
+
+    def weigh(self, message: Message) -> Weight:
+        """Return what a message takes out of the carrier's rate; a plugin that fails here loses its say."""
+        try:
+            return self.carrier.weigh(to_carrier(self.carrier, message, ""))
+        except Exception as error:
+            log.error("carrier %s cannot weigh message %d: %s", self.carrier.name, message.id, type(error).__name__)
+            return Weight()
+
+    def hold_back(self, tx: Tx, one: Attempt, now: int) -> None:
+        """Hold back the number an attempt was throttled or refused for; several at once, the account."""
+        mask, error = one.message.mask, one.result
+        if isinstance(error, Throttled):
+            until = now + round(error.retry_after * 1000)
+            self.throttled = {m: at for m, at in self.throttled.items() if at > now} | {mask: until}
+            tx.hold_back(mask, until)
+            if len(self.throttled) >= CROWD:
+                tx.hold_back_account(self.carrier.name, until)
+        elif isinstance(error, CarrierMisconfigured) and error.number_only:
+            tries = self.misfits.get(mask, 0)
+            self.misfits[mask] = tries + 1
+            tx.hold_back(mask, now + retry.probe_delay(tries))
+            log.error("carrier %s does not accept the number %s (%s): it is held back", self.carrier.name, mask, error)
+        else:
+            self.misfits.pop(mask, None)

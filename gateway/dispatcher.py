@@ -1,0 +1,275 @@
+"""The dispatcher: outbox -> carriers, and whatever else falls due.
+
+One thread claims, settles and sweeps, so that one place writes down what became of each message; sender threads only
+speak HTTP. Stopping is: claim no more, wait for the senders, settle.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Collection, Mapping
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from gateway import retry
+from gateway.carrier import Carrier
+from gateway.clock import Clock, now_ms
+from gateway.desk import Desk
+from gateway.errors import StoreUnavailable
+from gateway.housekeeping import sweep
+from gateway.owner import this_process
+from gateway.records import Message, MessageState, Outcome
+from gateway.retry import Attempt, Dice
+from gateway.sending import attempt
+from gateway.settings import Settings
+from gateway.store import NEVER, Store, Tx
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0  #: seconds between two looks at the store when nothing rings
+HOUSEKEEPING_MS = 1_000
+RENEWAL_MS = 5_000
+
+ReceiptUrl = Callable[[str], str]
+
+
+class Dispatcher:
+    """Sends what waits in the outbox through the carriers it is given."""
+
+    def __init__(
+        self,
+        store: Store,
+        carriers: Mapping[str, Carrier],
+        settings: Settings,
+        *,
+        receipt_url: ReceiptUrl = lambda carrier: "",
+        clock: Clock = now_ms,
+        dice: Dice = random.random,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._receipt_url = receipt_url
+        self._clock = clock
+        self._dice = dice
+        self._owner = this_process()
+        self._desks = {
+            name: Desk(carrier, settings.senders) for name, carrier in carriers.items() if not carrier.inline
+        }
+        self._answers: SimpleQueue[tuple[Desk, Attempt]] = SimpleQueue()
+        self._unsettled: list[tuple[Desk, Attempt]] = []
+        self._bell = threading.Condition()
+        self._rung = False
+        self._news = threading.Condition()  # notified whenever outcomes were settled
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        self._next_housekeeping = 0
+        self._next_renewal = 0
+
+    # --- what others call ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start sending."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 25.0) -> None:
+        """Claim no more, let what is being sent come to its end (at most `timeout` seconds), settle it."""
+        self._stopping = True
+        self.ring()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        for desk in self._desks.values():
+            desk.pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def alive(self) -> bool:
+        """Return whether the dispatcher is at work."""
+        return self._thread.is_alive() and not self._stopping
+
+    def ring(self) -> None:
+        """Say that there is something new in the outbox."""
+        with self._bell:
+            self._rung = True
+            self._bell.notify()
+
+    def is_out(self, carrier: str) -> bool:
+        """Return whether a carrier cannot be reached just now, or nobody sends through it."""
+        desk = self._desks.get(carrier)
+        return desk is None or desk.circuit.is_open
+
+    def wait_until_answered(self, ids: Collection[int], timeout: float) -> list[Message]:
+        """Wait until the carrier has answered once for each message, at most `timeout` seconds; return them.
+
+        An error is an answer too. While the carrier is out nobody waits.
+        """
+        deadline = monotonic() + timeout
+        with self._news:
+            while True:
+                messages = self._store.read(lambda tx: [tx.message(id) for id in ids])
+                waiting = [m for m in messages if not _answered(m) and not self.is_out(m.carrier)]
+                left = deadline - monotonic()
+                if not waiting or left <= 0 or not self.alive:
+                    return messages
+                self._news.wait(min(left, POLL))
+
+    # --- the loop -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not (self._stopping and not self._busy()):
+            try:
+                wake_at = self.turn()
+            except StoreUnavailable as error:
+                log.error("the dispatcher waits for the database: %s", error)
+                wake_at = NEVER
+            except Exception:
+                log.exception("the dispatcher met a bug, and goes on")
+                wake_at = NEVER
+            self._sleep(wake_at)
+
+    def turn(self) -> int:
+        """Settle what came back, do what is due, claim and hand out. Return when to look again (ms).
+
+        Raises `StoreUnavailable`; then nothing is lost, the next turn does it again.
+        """
+        self._gather()
+        now = self._clock()
+        outcomes = [(desk, one, self._judge(desk, one, now)) for desk, one in self._unsettled]
+        rooms = {} if self._stopping else {name: desk.room(now) for name, desk in self._desks.items()}
+        claimed, wake_at = self._store.write(lambda tx: self._unit(tx, outcomes, rooms, now))
+        self._unsettled.clear()
+        for desk, one, _ in outcomes:
+            desk.in_flight.pop(one.message.id, None)
+        if outcomes:
+            with self._news:
+                self._news.notify_all()
+        for name, messages in claimed.items():
+            for message, taken in messages:
+                self._hand_out(self._desks[name], message, taken)
+        self._housekeeping(now)
+        return now if any(claimed.values()) else wake_at
+
+    def _unit(
+        self, tx: Tx, outcomes: list[tuple[Desk, Attempt, Outcome]], rooms: Mapping[str, int], now: int
+    ) -> tuple[dict[str, list[tuple[Message, frozenset[str]]]], int]:
+        for desk, one, outcome in outcomes:
+            tx.settle(outcome, self._owner, now)
+            desk.hold_back(tx, one, now)
+            _add_event(tx, outcome, now)
+        claimed = {}
+        wake_at = NEVER
+        for name, room in rooms.items():
+            desk = self._desks[name]
+            heads: list[Message] = []
+            if room > 0:
+                heads = tx.claim(name, self._owner, rate=desk.carrier.rate, weigh=desk.weigh, room=room, now=now)
+                wake_at = min(wake_at, tx.next_due(name)) if len(heads) < room else wake_at
+            elif desk.circuit.probe_at is not None:
+                wake_at = min(wake_at, max(desk.circuit.probe_at, now + 1))
+            claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
+        return claimed, wake_at
+
+    def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
+        desk.in_flight[message.id] = message
+        desk.circuit.sending(message)
+        desk.backing_off.pop((message.mask, message.recipient), None)
+        desk.pool.submit(self._attempt, desk, message, taken)
+
+    def _attempt(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
+        one = attempt(
+            desk.carrier,
+            message,
+            receipt_url=self._receipt_url(desk.carrier.name),
+            taken_refs=taken,
+            hold=self._settings.uncertain == "hold",
+            clock=self._clock,
+        )
+        self._answers.put((desk, one))
+        self.ring()
+
+    def _gather(self) -> None:
+        """Collect the attempts that came back, and let each carrier's circuit hear of its own."""
+        now = self._clock()
+        while True:
+            try:
+                desk, one = self._answers.get_nowait()
+            except Empty:
+                return
+            was_open = desk.circuit.is_open
+            desk.circuit.heard(one, now)
+            self._unsettled.append((desk, one))
+            if desk.circuit.is_open is not was_open:
+                self._circuit_changed(desk, now)
+
+    def _circuit_changed(self, desk: Desk, now: int) -> None:
+        name, circuit = desk.carrier.name, desk.circuit
+        if circuit.is_open:
+            log.error("carrier %s is out (%s): its texts wait, a probe goes out from time to time", name, circuit.why)
+        else:
+            log.warning("carrier %s is back: its texts go out again", name)
+        lanes = [] if circuit.is_open else [lane for lane, due in desk.backing_off.items() if due > now]
+        desk.backing_off.clear()
+        kind, why = ("carrier.paused", circuit.why) if circuit.is_open else ("carrier.resumed", "")
+
+        def note(tx: Tx) -> None:
+            tx.add_event(kind, now, carrier=name, detail=why)
+            for mask, recipient in lanes:
+                tx.make_due(mask, recipient, now)
+
+        try:
+            self._store.write(note)
+        except StoreUnavailable:
+            log.error("the database did not take note that carrier %s changed", name)
+
+    def _judge(self, desk: Desk, one: Attempt, now: int) -> Outcome:
+        outcome = retry.outcome(
+            one,
+            now=now,
+            base_ms=self._settings.retry_base_ms,
+            dice=self._dice,
+            carrier_is_out=desk.circuit.is_open,
+        )
+        if outcome.state in (MessageState.QUEUED, MessageState.UNCERTAIN) and outcome.due_at > now:
+            desk.backing_off[(one.message.mask, one.message.recipient)] = outcome.due_at
+        return outcome
+
+    # --- what falls due -----------------------------------------------------------------------------
+
+    def _housekeeping(self, now: int) -> None:
+        if now >= self._next_renewal:
+            held = [message for desk in self._desks.values() for message in desk.in_flight.values()]
+            self._store.write(lambda tx: tx.renew(self._owner, held, now))
+            self._next_renewal = now + RENEWAL_MS
+        if now >= self._next_housekeeping:
+            sweep(self._store, self._settings, self._owner, now)
+            self._next_housekeeping = now + HOUSEKEEPING_MS
+
+    def _busy(self) -> bool:
+        return any(desk.in_flight for desk in self._desks.values())
+
+    def _sleep(self, wake_at: int) -> None:
+        with self._bell:
+            if not self._rung:
+                self._bell.wait(min(POLL, max(0.0, (wake_at - self._clock()) / 1000)))
+            self._rung = False
+
+
+def _answered(message: Message) -> bool:
+    return message.state is not MessageState.SENDING and (
+        message.first_tried_at is not None or message.state is not MessageState.QUEUED
+    )
+
+
+def _add_event(tx: Tx, outcome: Outcome, now: int) -> None:
+    """Tell the operator of messages that did not reach their carrier for good."""
+    if outcome.state in (MessageState.FAILED, MessageState.SUPPRESSED, MessageState.EXPIRED, MessageState.PARKED):
+        sent = outcome.message
+        tx.add_event(
+            f"message.{outcome.state.value}",
+            now,
+            session=sent.session,
+            mask=sent.mask,
+            carrier=sent.carrier,
+            message=sent.id,
+            detail=outcome.reason,
+        )

@@ -1,0 +1,155 @@
+"""What the store hands out: frozen, so that a record read is a record kept. Times are ms UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class NumberState(str, Enum):
+    """What a number of ours may be used for."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"  #: no new sessions
+    DISABLED = "disabled"
+
+
+class Origin(str, Enum):
+    """Which API opened a session: the inherited ones have words of their own for some answers."""
+
+    SMS_PROXY = "sms_proxy"
+    MASK_API = "mask_api"
+    V1 = "v1"
+
+
+class MessageState(str, Enum):
+    """What has become of an outbound message."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    UNCERTAIN = "uncertain"  #: the carrier may have it: to be looked up
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"  #: refused for good
+    EXPIRED = "expired"  #: not accepted within its validity
+    SUPPRESSED = "suppressed"  #: the recipient opted out
+    BLOCKED = "blocked"  #: by a filter
+    PARKED = "parked"  #: waits for a human
+
+
+#: Inline replies are `sent` the moment the answer is; this reason tells them apart.
+INLINE = "inside the answer"
+
+
+class Kind(str, Enum):
+    """Why a message is sent."""
+
+    RELAY = "relay"  #: a participant's own words
+    START = "start"
+    END = "end"
+    NOTICE = "notice"  #: a system text to somebody without a live session
+    KEYWORD = "keyword"  #: the answer to STOP, START or HELP: sent even to those who opted out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolNumber:
+    """One of our numbers."""
+
+    number: str
+    carrier: str
+    state: NumberState
+    region: str  #: ISO country, "" where unknown
+    live: int  #: live leases on it
+    session: str | None  #: the live session that has it to itself
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """*This* participant reaches the others of the session by texting or calling *this* mask."""
+
+    participant: str
+    mask: str
+    carrier: str  #: whose number the mask is
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A conversation."""
+
+    id: str  #: 32 hex digits
+    origin: Origin
+    live: bool
+    created_at: int
+    expires_at: int | None
+    reason: str  #: why it ended: `ended`, `expired`, `refused`
+    legs: tuple[Leg, ...]
+
+    def is_over(self, now: int) -> bool:
+        """Return whether it has ended, or is past its expiry and only nobody has noticed yet."""
+        return not self.live or (self.expires_at is not None and self.expires_at <= now)
+
+    def others(self, position: int) -> tuple[Leg, ...]:
+        """Return the legs that whoever is on the leg at `position` reaches."""
+        return tuple(leg for leg in self.legs if leg.position != position)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The row that holds the pair (mask, participant)."""
+
+    session: Session
+    position: int  #: of the participant's leg
+    live: bool  #: else quarantined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to be put into the outbox."""
+
+    carrier: str
+    mask: str
+    recipient: str
+    text: str
+    media: tuple[str, ...] = ()
+    kind: Kind = Kind.RELAY
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message in the outbox."""
+
+    id: int
+    carrier: str
+    mask: str
+    recipient: str
+    text: str
+    media: tuple[str, ...]
+    kind: Kind
+    session: str
+    state: MessageState
+    reason: str
+    code: str
+    attempts: int
+    created_at: int
+    expires_at: int
+    first_tried_at: int | None
+    carrier_ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one attempt to send: the dispatcher's word to the store."""
+
+    message: Message
+    state: MessageState
+    reason: str = ""
+    code: str = ""
+    carrier_ref: str = ""
+    due_at: int = 0  #: when to try again, for `queued` and `uncertain`
+    counts: bool = True  #: False: the attempt is not counted (throttled, or the carrier was out)
+    opted_out: bool = False  #: the recipient blocked this mask
+    found: bool = False  #: the reference came from a look-up: it must not be another message's

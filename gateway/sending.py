@@ -1,0 +1,77 @@
+"""One attempt to send one message: look-up where needed, then `Carrier.send`. In a sender thread; writes nothing."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import replace
+
+from gateway.carrier import Carrier
+from gateway.clock import Clock, moment
+from gateway.errors import CarrierMisconfigured, PermanentSendError, SendError, Throttled
+from gateway.messages import UNSUPPORTED, Channel, OutboundMessage, Submission
+from gateway.records import Message, MessageState
+from gateway.retry import Attempt, Expired, Held
+
+log = logging.getLogger(__name__)
+
+
+def attempt(
+    carrier: Carrier, message: Message, *, receipt_url: str, taken_refs: frozenset[str], hold: bool, clock: Clock
+) -> Attempt:
+    """Try once to bring `message` to its carrier, and return what came of it. Never raises.
+
+    An uncertain message is looked up first; `hold`: where that is unsupported, leave it to a human.
+    """
+    try:
+        outbound = replace(to_carrier(carrier, message, receipt_url), taken_refs=taken_refs)
+        if message.state is MessageState.UNCERTAIN:
+            found = _look_up(carrier, outbound, message, hold, clock)
+            if found is not None:
+                return found
+        return Attempt(message=message, result=carrier.send(outbound))
+    except SendError as error:
+        return Attempt(message=message, result=error)
+    except Exception as error:
+        _log_bug(carrier, message, error)
+        return Attempt(message=message, result=error)
+
+
+def to_carrier(carrier: Carrier, message: Message, receipt_url: str) -> OutboundMessage:
+    """Return a message as its carrier takes it: where that has no MMS, links to the media stand in the text."""
+    text, media = message.text, message.media
+    if media and Channel.MMS not in carrier.channels:
+        text, media = "\n".join(filter(None, (text, *media))), ()
+    return OutboundMessage(
+        id=str(message.id),
+        sender=message.mask,
+        recipient=message.recipient,
+        text=text,
+        media=media,
+        receipt_url=receipt_url,
+        first_tried_at=None if message.first_tried_at is None else moment(message.first_tried_at),
+    )
+
+
+def _look_up(carrier: Carrier, outbound: OutboundMessage, message: Message, hold: bool, clock: Clock) -> Attempt | None:
+    """Return what the carrier knows of an uncertain message; None if it must be sent (again)."""
+    try:
+        found = carrier.lookup(outbound)
+    except (CarrierMisconfigured, Throttled):
+        raise
+    except PermanentSendError as error:  # it will not let itself be asked
+        log.warning("carrier %s refuses to be asked about messages (%s)", carrier.name, error.code)
+        found = UNSUPPORTED
+    if isinstance(found, Submission):
+        return Attempt(message=message, result=found, looked_up=True)
+    if found is UNSUPPORTED and hold:
+        return Attempt(message=message, result=Held())
+    return Attempt(message=message, result=Expired()) if message.expires_at <= clock() else None
+
+
+def _log_bug(carrier: Carrier, message: Message, error: Exception) -> None:
+    """Log where a plugin broke, without the error's own words: they may hold numbers or texts."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error(
+        "carrier %s broke on message %d, which is parked: %s\n%s", carrier.name, message.id, type(error).__name__, where
+    )

@@ -1,0 +1,97 @@
+"""Sessions: open, find, end, expire. What the APIs call; the store keeps them, and its constraint judges."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.errors import InvalidNumber
+from gateway.masking import system_text, to_each
+from gateway.records import Kind, Lease, Leg, Origin, Session
+from gateway.settings import Settings
+from gateway.store import Tx
+
+SAME_PERSON = "the participants of a session must be different people"
+EXPIRED = "expired"  #: an expired session stays on the list of its mask until that is deleted
+OUR_OWN = "a participant cannot be one of the pool's own numbers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A session just opened, and the ids of the start texts that are on their way."""
+
+    session: Session
+    start_texts: tuple[int, ...] = ()
+
+
+def open_exclusive(
+    tx: Tx,
+    people: Sequence[str],
+    *,
+    carrier: str,
+    origin: Origin,
+    expires_at: int | None,
+    settings: Settings,
+    now: int,
+    start_text: str = "",
+) -> Opened:
+    """Open a session whose participants (E.164) share one free number of `carrier`, which nobody else is on.
+
+    With `start_text`, it is sent to each. `expires_at` is ms UTC or None. Raises `InvalidNumber` for
+    participants that cannot talk to each other, `NoNumberFree`.
+    """
+    if len(set(people)) < len(people):
+        raise InvalidNumber(SAME_PERSON)
+    if any(tx.number(person) for person in people):
+        raise InvalidNumber(OUR_OWN)
+    expire_due(tx, settings, now)
+    wanted = Session(
+        id=uuid.uuid4().hex,
+        origin=origin,
+        live=True,
+        created_at=now,
+        expires_at=expires_at,
+        reason="",
+        legs=tuple(Leg(participant=person, mask="", carrier="") for person in people),
+    )
+    session = tx.open_exclusive(wanted, carrier, strict=settings.quarantine_strict, now=now)
+    tx.add_event("session.opened", now, session=session.id, mask=session.legs[0].mask, carrier=carrier)
+    return Opened(session=session, start_texts=tell(tx, session, start_text, Kind.START, settings, now))
+
+
+def end(tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, end_text: str = "") -> bool:
+    """End a session; with `end_text`, tell each participant. Return False if it had ended before."""
+    ended = tx.end_session(session.id, reason, now, settings.quarantine_ms, unlisted=reason != EXPIRED)
+    if ended:
+        tx.add_event(f"session.{reason}", now, session=session.id)
+        tell(tx, session, end_text, Kind.END, settings, now)
+    return ended
+
+
+def tell(tx: Tx, session: Session, text: str, kind: Kind, settings: Settings, now: int) -> tuple[int, ...]:
+    """Queue a system text to every participant and return the messages' ids; nothing if `text` is blank."""
+    if not text:
+        return ()
+    outgoing = to_each(session.legs, system_text(settings.org_name, text), kind, session.id)
+    return tuple(tx.enqueue(one, now=now, validity_ms=settings.validity_ms) for one in outgoing)
+
+
+def find(tx: Tx, mask: str, participant: str, settings: Settings, now: int) -> Lease | None:
+    """Return the lease that says whom `participant` reaches by `mask`: live, quarantined, or none.
+
+    A live one whose session is past its expiry is ended on the way.
+    """
+    lease = tx.find_lease(mask, participant, now)
+    if lease is None or not lease.live or not lease.session.is_over(now):
+        return lease
+    end(tx, lease.session, EXPIRED, settings, now)
+    return tx.find_lease(mask, participant, now)
+
+
+def expire_due(tx: Tx, settings: Settings, now: int) -> int:
+    """End the sessions past their expiry, a bounded number at a time, and return how many."""
+    due = tx.due_sessions(now)
+    for session in due:
+        end(tx, session, EXPIRED, settings, now)
+    return len(due)

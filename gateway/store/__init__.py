@@ -1,0 +1,67 @@
+"""The store: what must survive. The only folder that imports dataset.
+
+`Store` runs units of work; a `Tx` is what a unit of work sees, with one method for each thing the gateway does:
+
+    store.write(lambda tx: tx.add_number("+12065550100", "flowroute", "US", now))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.store.db import Database
+from gateway.store.lanes import LaneUnit
+from gateway.store.outbox import NEVER
+from gateway.store.schema import migrate
+
+__all__ = ["NEVER", "Store", "Tx", "check"]
+
+T = TypeVar("T")
+
+
+class Tx(LaneUnit):
+    """A unit of work in progress: events, pool, opt_outs, sessions, outbox, inbox, lanes, each on top of the last."""
+
+
+class Store:
+    """The gateway's database, brought up to date. Safe to use from any thread."""
+
+    def __init__(self, url: str, readers: int = 12) -> None:
+        """Open the database and apply migrations.
+
+        Raises `ConfigError` for a URL that cannot be used or a database newer than the program,
+        `StoreUnavailable` for one that does not answer.
+        """
+        self._db = Database(url, unit=Tx, readers=readers)
+        self.facts = self._db.facts  #: one line about it, for the start and `gateway check`
+        try:
+            migrate(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Run a unit of work; return its result once it is on disk. Raises what it raises: then nothing was written.
+
+        `work` may run twice, so it has no effect but on `tx`. Raises `StoreUnavailable`.
+        """
+        return self._db.write(work)
+
+    def read(self, work: Callable[[Tx], T]) -> T:
+        """Run a unit of work that only reads, on one snapshot. Raises `StoreUnavailable`."""
+        return self._db.read(work)
+
+    def close(self) -> None:
+        """Finish what was handed in and close."""
+        self._db.close()
+
+
+def check(url: str) -> str:
+    """Open the database, write to it, and return one line about it. Raises `ConfigError` or `StoreUnavailable`."""
+    store = Store(url)
+    try:
+        store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"))
+        return store.facts
+    finally:
+        store.close()

@@ -1,0 +1,214 @@
+"""Connections and transactions. The one place where databases differ, and the only importer of dataset's engine parts.
+
+SQLite: every write goes through one thread that commits in groups (many units of work, one transaction, one fsync);
+reads have connections of their own and never wait for it. A *unit* of work is a function of a `Unit`; it may run twice,
+so it has no effect but on the database.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import dataset
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from gateway.errors import ConfigError, StoreUnavailable
+
+T = TypeVar("T")
+U = TypeVar("U", bound="Unit")
+Row = Mapping[str, Any]
+
+GROUP = 256  #: units in one transaction at most
+BUSY_MS = 10_000  #: how long SQLite waits for another process's write
+
+#: `synchronous=FULL`: what was answered 200 must survive a power cut.
+SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
+
+#: What a migration writes where the databases have different words.
+SQLITE_WORDS = {"serial": "INTEGER PRIMARY KEY"}
+
+
+class Statement:
+    """A statement of the hot path: its text is prepared once and runs on the driver's own connection."""
+
+    __slots__ = ("sql",)
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+
+
+class Unit:
+    """What one unit of work sees: statements inside the transaction it is part of."""
+
+    def __init__(self, db: dataset.Database) -> None:
+        self._db = db
+        self.words = SQLITE_WORDS
+        driver: Any = db.executable.connection.driver_connection
+        self._cursor = driver.cursor()
+        self._cursor.row_factory = sqlite3.Row
+
+    def query(self, sql: str, **params: Any) -> list[Row]:
+        """Run any statement, with `:name` parameters, and return its rows."""
+        return [dict(row) for row in self._db.query(text(sql), **params)]
+
+    def run(self, statement: Statement, **params: Any) -> list[Row]:
+        """Run a statement of the hot path and return its rows."""
+        rows: list[Row] = self._cursor.execute(statement.sql, params).fetchall()
+        return rows
+
+
+@dataclass(slots=True)
+class _Ticket(Generic[U, T]):
+    """A unit of work on its way through the writer, and what became of it."""
+
+    work: Callable[[U], T]
+    done: threading.Lock
+    result: T | None = None
+    error: BaseException | None = None
+
+    def settle(self, result: T | None = None, error: BaseException | None = None) -> None:
+        self.result, self.error = result, error
+        self.done.release()
+
+
+class Database(Generic[U]):
+    """A database that units of work are run on. Safe to use from any thread."""
+
+    def __init__(self, url: str, unit: type[U], readers: int = 12) -> None:
+        """Open `url`. Raises `ConfigError` for a URL that cannot be used, `StoreUnavailable` for a file that cannot."""
+        self._unit = unit
+        self._writer = _connect(url, begin="BEGIN IMMEDIATE", connections=1)
+        self._reader = _connect(url, begin="BEGIN", connections=readers)
+        self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        with _in_our_terms():
+            self.facts = _facts(self._writer)
+        self._thread = threading.Thread(target=self._write_groups, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, work: Callable[[U], T]) -> T:
+        """Run a unit of work, return its result once it is on disk. Raises what it raises, then nothing was written.
+
+        Raises `StoreUnavailable` if the database cannot be written to.
+        """
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        ticket: _Ticket[U, T] = _Ticket(work, threading.Lock())
+        ticket.done.acquire()
+        self._tickets.put(ticket)
+        with ticket.done:
+            if ticket.error is not None:
+                with _in_our_terms():
+                    raise ticket.error
+            return ticket.result  # type: ignore[return-value]
+
+    def read(self, work: Callable[[U], T]) -> T:
+        """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
+        with _in_our_terms(), self._reader:
+            return work(self._unit(self._reader))
+
+    def close(self) -> None:
+        """Finish what was handed in, then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._tickets.put(None)
+        self._thread.join()
+        self._writer.close()
+        self._reader.close()
+
+    def _write_groups(self) -> None:
+        while (group := self._next_group()) is not None:
+            self._commit(group)
+        self._refuse_the_rest()
+
+    def _next_group(self) -> list[_Ticket[U, Any]] | None:
+        """Wait for a unit, then take along those that came meanwhile. None at the end."""
+        group: list[_Ticket[U, Any]] = []
+        ticket = self._tickets.get()
+        while ticket is not None:
+            group.append(ticket)
+            if len(group) >= GROUP or self._tickets.empty():
+                return group
+            ticket = self._tickets.get()
+        self._tickets.put(None)
+        return group or None
+
+    def _commit(self, group: Sequence[_Ticket[U, Any]]) -> None:
+        """Run a group in one transaction; if any unit fails, each in one of its own."""
+        try:
+            with self._writer:
+                unit = self._unit(self._writer)
+                results = [ticket.work(unit) for ticket in group]
+        except Exception as error:
+            if len(group) == 1:
+                group[0].settle(error=error)
+                return
+            for ticket in group:
+                self._commit([ticket])
+        else:
+            for ticket, result in zip(group, results, strict=True):
+                ticket.settle(result)
+
+    def _refuse_the_rest(self) -> None:
+        while not self._tickets.empty():
+            if (ticket := self._tickets.get()) is not None:
+                ticket.settle(error=StoreUnavailable("the store is closed"))
+
+
+def _connect(url: str, begin: str, connections: int) -> dataset.Database:
+    """Open a pool of connections each of whose transactions starts with `begin`."""
+    try:
+        if make_url(url).get_backend_name() != "sqlite":
+            raise ConfigError("GATEWAY_DATABASE_URL: this version stores in SQLite: write sqlite:///path/to/gateway.db")
+        if not make_url(url).database:
+            raise ConfigError("GATEWAY_DATABASE_URL: name a file, as in sqlite:///gateway.db")
+        with _in_our_terms():
+            db = dataset.connect(
+                url,
+                ensure_schema=False,
+                sqlite_wal_mode=False,  # our own pragmas say so, in order
+                on_connect_statements=list(SQLITE_PRAGMAS),
+                engine_kwargs={
+                    "pool_size": connections,
+                    "max_overflow": 0,
+                    "pool_timeout": BUSY_MS / 1000,
+                    "hide_parameters": True,  # errors must not show numbers or texts
+                    "connect_args": {"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
+                },
+            )
+    except ArgumentError:
+        raise ConfigError("GATEWAY_DATABASE_URL: not a database URL; write sqlite:///gateway.db") from None
+    event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return db
+
+
+def _facts(db: dataset.Database) -> str:
+    """Return one line about the database. Opens the first connection, so it fails where the file cannot be used."""
+    with db:
+        mode = next(iter(db.query("PRAGMA journal_mode")))["journal_mode"]
+        level = next(iter(db.query("PRAGMA synchronous")))["synchronous"]
+    path = make_url(db.url).database
+    durable = {2: "FULL", 3: "EXTRA"}.get(level, str(level))
+    return f"SQLite {sqlite3.sqlite_version} at {path}, {mode.upper()}, synchronous={durable}"
+
+
+@contextmanager
+def _in_our_terms() -> Iterator[None]:
+    """Turn what the driver raises into `StoreUnavailable`, which holds no parameter of any statement."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreUnavailable(f"the database did not answer: {error.orig}") from None
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the database did not answer: {type(error).__name__}") from None
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailable(f"the database did not answer: {error}") from None

@@ -1,0 +1,302 @@
+"""Lanes: messages of one (mask, recipient) leave in order, one at a time. Claim, settle, take over, expire.
+
+A lane's row stands for whatever waits in it, so that a claim looks at lanes that are due and never at the backlog
+behind them; a mask's pace row stands for its lanes, so that a paced mask with a thousand lanes costs as much as one
+with a single lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateway.messages import Rate, Weight
+from gateway.pacing import after
+from gateway.records import Kind, Message, MessageState, Outcome
+from gateway.store.db import Row, Statement
+from gateway.store.inbox import InboxUnit
+from gateway.store.outbox import NEVER, message
+
+CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
+SWEEP = 500  #: messages expired in one unit of work at most
+
+_ACCOUNT = Statement("SELECT free_us FROM paces WHERE name = :carrier")
+_SET_ACCOUNT = Statement(
+    "INSERT INTO paces (name, carrier, next_at, free_us) VALUES (:carrier, '', :never, :free_us) "
+    "ON CONFLICT (name) DO UPDATE SET free_us = excluded.free_us"
+)
+_DUE_MASKS = Statement(
+    "SELECT name, free_us FROM paces WHERE carrier = :carrier AND next_at <= :now ORDER BY next_at LIMIT :count"
+)
+_NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :carrier")
+_DUE_LANES = Statement(
+    "SELECT recipient FROM lanes WHERE mask = :mask AND owner = '' AND due_at <= :now ORDER BY due_at LIMIT :count"
+)
+_HEAD = Statement(
+    "SELECT * FROM outbox WHERE mask = :mask AND recipient = :recipient "
+    "AND state IN ('queued', 'sending', 'uncertain') ORDER BY id LIMIT 1"
+)
+_START = Statement(
+    "UPDATE outbox SET state = :state, attempts = attempts + 1, carrier = :carrier, "
+    "first_tried_at = COALESCE(first_tried_at, :now), updated_at = :now WHERE id = :id"
+)
+_CLAIM_LANE = Statement(
+    "UPDATE lanes SET owner = :owner, claimed_until = :until WHERE mask = :mask AND recipient = :recipient"
+)
+_NEXT_LANE = Statement("SELECT MIN(due_at) AS due_at FROM lanes WHERE mask = :mask AND owner = ''")
+_SET_PACE = Statement("UPDATE paces SET next_at = :next_at, free_us = :free_us WHERE name = :mask")
+_LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
+_SETTLE = Statement(
+    "UPDATE outbox SET state = :state, reason = :reason, code = :code, carrier_ref = :ref, updated_at = :now, "
+    "attempts = attempts - :uncounted WHERE id = :id AND state IN ('sending', 'uncertain') RETURNING id"
+)
+_FREE_LANE = Statement(
+    "UPDATE lanes SET owner = '', due_at = :due, claimed_until = 0 "
+    "WHERE mask = :mask AND recipient = :recipient AND owner = :owner RETURNING owner"
+)
+_RENEW = Statement(
+    "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
+)
+_OWNER = Statement("SELECT owner FROM lanes WHERE mask = :mask AND recipient = :recipient")
+#: Taken before an empty lane is looked for: whoever enqueues holds the same row.
+_LOCK_LANE = Statement("UPDATE lanes SET due_at = due_at WHERE mask = :mask AND recipient = :recipient")
+_DROP_EMPTY_LANE = Statement(
+    "DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient AND owner = '' AND NOT EXISTS (SELECT 1 "
+    "FROM outbox o WHERE o.mask = :mask AND o.recipient = :recipient AND o.state IN ('queued', 'sending', 'uncertain'))"
+)
+
+Weigh = Callable[[Message], Weight]
+
+
+class LaneUnit(InboxUnit):
+    """What a unit of work can do for the dispatcher."""
+
+    def claim(self, carrier: str, owner: str, *, rate: Rate, weigh: Weigh, room: int, now: int) -> list[Message]:
+        """Take the heads of up to `room` due lanes of a carrier, as fast as `rate` allows, and return them.
+
+        Each is marked `sending` (an uncertain one stays so) and its lane belongs to `owner`. Those past their
+        validity or refused by their recipient are settled on the way.
+        """
+        account_us = self._account_free(carrier)
+        claimed: list[Message] = []
+        for row in self.run(_DUE_MASKS, carrier=carrier, now=now, count=room):
+            if len(claimed) >= room or (rate.per_account is not None and account_us > now * 1000):
+                break
+            free_us = row["free_us"]
+            while len(claimed) < room and free_us <= now * 1000:
+                head = self._claim_next(row["name"], carrier, owner, now)
+                if head is None:
+                    break
+                weight = weigh(head)
+                free_us = after(free_us, now * 1000, weight.number, rate.per_number)
+                account_us = after(account_us, now * 1000, weight.account, rate.per_account)
+                claimed.append(head)
+                if rate.per_account is not None and account_us > now * 1000:
+                    break
+            self._look_again(row["name"], free_us)
+        if claimed and rate.per_account is not None:
+            self.run(_SET_ACCOUNT, carrier=carrier, never=NEVER, free_us=account_us)
+        return claimed
+
+    def settle(self, outcome: Outcome, owner: str, now: int) -> None:
+        """Write down what became of an attempt and free the lane for its next message.
+
+        If the claim was lost meanwhile, only the news that the carrier took the message counts.
+        """
+        outcome = self._checked(outcome)
+        sent = outcome.message
+        lane = {"mask": sent.mask, "recipient": sent.recipient}
+        holder = self.run(_OWNER, **lane)
+        ours = bool(holder) and holder[0]["owner"] == owner
+        if (ours or outcome.state is MessageState.SENT) and self._write_outcome(outcome, now):
+            self._follow_up(outcome, now)
+        if ours:
+            self.run(_FREE_LANE, owner=owner, due=outcome.due_at or now, **lane)
+            self.run(_DROP_EMPTY_LANE, **lane)
+            self.run(_LOOK_AT, mask=sent.mask, due=outcome.due_at or now)
+
+    def hold_back(self, name: str, until: int) -> None:
+        """Let a mask (or, under its carrier's name, an account) send nothing before `until` (ms)."""
+        self.query(
+            "UPDATE paces SET free_us = :free_us WHERE name = :name AND free_us < :free_us",
+            name=name,
+            free_us=until * 1000,
+        )
+
+    def hold_back_account(self, carrier: str, until: int) -> None:
+        """Let an account send nothing before `until` (ms)."""
+        free_us = max(self._account_free(carrier), until * 1000)
+        self.run(_SET_ACCOUNT, carrier=carrier, never=NEVER, free_us=free_us)
+
+    def next_due(self, carrier: str) -> int:
+        """Return when a mask of the carrier wants to be looked at next (ms), or `NEVER`."""
+        rows = self.run(_NEXT_DUE, carrier=carrier)
+        at = rows[0]["at"]
+        return NEVER if at is None else max(int(at), self._account_free(carrier) // 1000)
+
+    def renew(self, owner: str, lanes: Iterable[Message], now: int) -> None:
+        """Put off the end of an owner's claims on the lanes of these messages."""
+        for held in lanes:
+            self.run(_RENEW, owner=owner, until=now + CLAIM_MS, mask=held.mask, recipient=held.recipient)
+
+    def owners(self) -> list[str]:
+        """Return who holds claims."""
+        return [row["owner"] for row in self.query("SELECT DISTINCT owner FROM lanes WHERE owner <> ''")]
+
+    def take_over(self, owner: str, run_out_by: int, due_at: int) -> int:
+        """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many."""
+        lanes = self.query(
+            "SELECT mask, recipient FROM lanes WHERE owner = :owner AND claimed_until <= :by",
+            owner=owner,
+            by=run_out_by,
+        )
+        for lane in lanes:
+            self.query(
+                "UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' "
+                "WHERE mask = :mask AND recipient = :recipient AND state = 'sending'",
+                **lane,
+            )
+            self.run(_FREE_LANE, owner=owner, due=due_at, **lane)
+            self.run(_LOOK_AT, mask=lane["mask"], due=due_at)
+        return len(lanes)
+
+    def expire_messages(self, now: int) -> int:
+        """Mark queued messages past their validity as expired, a bounded number, and return how many."""
+        rows = self.query(
+            "UPDATE outbox SET state = 'expired', reason = 'not accepted within its validity', updated_at = :now "
+            "WHERE state = 'queued' AND id IN (SELECT id FROM outbox WHERE state = 'queued' AND expires_at <= :now "
+            "ORDER BY expires_at LIMIT :count) RETURNING id, carrier, session, mask, recipient",
+            now=now,
+            count=SWEEP,
+        )
+        for row in rows:
+            self._close_if_empty(row)
+            self.add_event(
+                "message.expired",
+                now,
+                session=row["session"],
+                mask=row["mask"],
+                carrier=row["carrier"],
+                message=row["id"],
+            )
+        return len(rows)
+
+    def taken_refs(self, lane_of: Message) -> frozenset[str]:
+        """Return the references of the other messages of a lane that say the same: none of them is this one's."""
+        rows = self.query(
+            "SELECT carrier_ref FROM outbox WHERE mask = :mask AND recipient = :recipient AND text = :text "
+            "AND id <> :id AND carrier_ref <> '' AND created_at >= :since",
+            mask=lane_of.mask,
+            recipient=lane_of.recipient,
+            text=lane_of.text,
+            id=lane_of.id,
+            since=lane_of.created_at - 7 * 86_400_000,
+        )
+        return frozenset(row["carrier_ref"] for row in rows)
+
+    def make_due(self, mask: str, recipient: str, now: int) -> None:
+        """Let a lane that waits for its next attempt have it now."""
+        self.query(
+            "UPDATE lanes SET due_at = :now WHERE mask = :mask AND recipient = :recipient AND owner = '' "
+            "AND due_at > :now",
+            mask=mask,
+            recipient=recipient,
+            now=now,
+        )
+        self.run(_LOOK_AT, mask=mask, due=now)
+
+    def _account_free(self, carrier: str) -> int:
+        rows = self.run(_ACCOUNT, carrier=carrier)
+        return int(rows[0]["free_us"]) if rows else 0
+
+    def _claim_next(self, mask: str, carrier: str, owner: str, now: int) -> Message | None:
+        """Claim the first due lane of a mask whose head may be sent; settle the heads that may not."""
+        while lanes := self.run(_DUE_LANES, mask=mask, now=now, count=1):
+            lane = {"mask": mask, "recipient": lanes[0]["recipient"]}
+            heads = self.run(_HEAD, **lane)
+            if not heads:  # nothing left in it
+                self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
+                continue
+            head = message(heads[0])
+            if (verdict := self._verdict(head, now)) is not None:
+                self._drop(head, verdict, now)
+                continue
+            state = MessageState.UNCERTAIN if head.state is MessageState.UNCERTAIN else MessageState.SENDING
+            self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, **lane)
+            self.run(_START, id=head.id, state=state.value, carrier=carrier, now=now)
+            return head
+        return None
+
+    def _verdict(self, head: Message, now: int) -> tuple[MessageState, str] | None:
+        """Return why a queued message must not be sent any more, or None."""
+        if head.state is not MessageState.QUEUED:
+            return None
+        if head.expires_at <= now:
+            return MessageState.EXPIRED, "not accepted within its validity"
+        if head.kind is not Kind.KEYWORD and self.has_opted_out(head.recipient, head.mask):
+            return MessageState.SUPPRESSED, "the recipient opted out"
+        return None
+
+    def _drop(self, head: Message, verdict: tuple[MessageState, str], now: int) -> None:
+        state, reason = verdict
+        self.query(
+            "UPDATE outbox SET state = :state, reason = :reason, updated_at = :now WHERE id = :id",
+            state=state.value,
+            reason=reason,
+            now=now,
+            id=head.id,
+        )
+        self._close_if_empty({"mask": head.mask, "recipient": head.recipient})
+
+    def _look_again(self, mask: str, free_us: int) -> None:
+        """Set when a mask is to be looked at next: when its pace allows and a lane is due."""
+        due = self.run(_NEXT_LANE, mask=mask)[0]["due_at"]
+        free_ms = -(-free_us // 1000)
+        self.run(_SET_PACE, mask=mask, free_us=free_us, next_at=NEVER if due is None else max(due, free_ms))
+
+    def _close_if_empty(self, row: Row) -> None:
+        lane = {"mask": row["mask"], "recipient": row["recipient"]}
+        self.run(_LOCK_LANE, **lane)
+        self.run(_DROP_EMPTY_LANE, **lane)
+
+    def _write_outcome(self, outcome: Outcome, now: int) -> bool:
+        rows = self.run(
+            _SETTLE,
+            id=outcome.message.id,
+            state=outcome.state.value,
+            reason=outcome.reason,
+            code=outcome.code,
+            ref=outcome.carrier_ref,
+            now=now,
+            uncounted=0 if outcome.counts else 1,
+        )
+        return bool(rows)
+
+    def _follow_up(self, outcome: Outcome, now: int) -> None:
+        """Do what follows from an outcome: remember a block, apply receipts that were faster."""
+        sent = outcome.message
+        if outcome.opted_out:
+            self.opt_out(sent.recipient, sent.mask, now)
+        if outcome.carrier_ref:
+            for receipt in self.early_receipts(sent.carrier, outcome.carrier_ref):
+                self.take_receipt(sent.carrier, receipt, now)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """Refuse a reference found by look-up that already belongs to another message."""
+        if not outcome.found or not self._belongs_to_another(outcome):
+            return outcome
+        return Outcome(
+            message=outcome.message,
+            state=MessageState.UNCERTAIN,
+            reason="looked up",
+            due_at=outcome.due_at,
+            counts=False,
+        )
+
+    def _belongs_to_another(self, outcome: Outcome) -> bool:
+        rows = self.query(
+            "SELECT id FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref AND id <> :id",
+            carrier=outcome.message.carrier,
+            ref=outcome.carrier_ref,
+            id=outcome.message.id,
+        )
+        return bool(rows)

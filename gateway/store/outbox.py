@@ -1,0 +1,180 @@
+"""The outbox: what we owe carriers. Messages in, receipts in; `lanes.py` takes them out in order."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.messages import DeliveryReceipt, DeliveryStatus
+from gateway.records import INLINE, Kind, Message, MessageState, Outgoing
+from gateway.store.db import Row, Statement
+from gateway.store.sessions import SessionUnit
+
+NEVER = 1 << 62  #: ms; later than anything
+
+#: The pace row comes first: its lock is what a claim waits for, so that no lane looks empty to one side and full to
+#: the other.
+_PACE = Statement(
+    "INSERT INTO paces (name, carrier, next_at, free_us) VALUES (:mask, :carrier, :due, 0) "
+    "ON CONFLICT (name) DO UPDATE SET carrier = excluded.carrier, "
+    "next_at = CASE WHEN paces.next_at > excluded.next_at THEN excluded.next_at ELSE paces.next_at END"
+)
+_LANE = Statement(
+    "INSERT INTO lanes (mask, recipient, due_at, owner, claimed_until) VALUES (:mask, :recipient, :due, '', 0) "
+    "ON CONFLICT (mask, recipient) DO UPDATE SET due_at = lanes.due_at"
+)
+_ENQUEUE = Statement(
+    "INSERT INTO outbox (carrier, mask, recipient, text, media, kind, session, inbox, state, reason, code, attempts, "
+    "created_at, expires_at, first_tried_at, updated_at, carrier_ref) VALUES (:carrier, :mask, :recipient, :text, "
+    ":media, :kind, :session, :inbox, :state, :reason, '', 0, :now, :expires_at, NULL, :now, '') RETURNING id"
+)
+_RECEIPT_FOR = Statement(
+    "SELECT id, state, mask, recipient FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
+    "ORDER BY id DESC LIMIT 1"
+)
+
+#: Statuses in the order in which a message passes them.
+_PROGRESS = [status.value for status in DeliveryStatus]
+
+#: A receipt changes the state only forwards.
+_FORWARD = {
+    DeliveryStatus.UNKNOWN: (),
+    DeliveryStatus.SENT: (),
+    DeliveryStatus.DELIVERED: (MessageState.SENT,),
+    DeliveryStatus.UNDELIVERED: (MessageState.SENT,),
+}
+
+
+class OutboxUnit(SessionUnit):
+    """What a unit of work can do with outbound messages, but for the dispatcher's part."""
+
+    def enqueue(self, outgoing: Outgoing, *, now: int, validity_ms: int, inbox: int | None = None) -> int:
+        """Put a message at the end of its lane and return its id."""
+        self.run(_PACE, mask=outgoing.mask, carrier=outgoing.carrier, due=now)
+        self.run(_LANE, mask=outgoing.mask, recipient=outgoing.recipient, due=now)
+        return self._insert_message(outgoing, MessageState.QUEUED, "", now, now + validity_ms, inbox)
+
+    def record_inline(self, outgoing: Outgoing, *, now: int, inbox: int | None) -> Message:
+        """Write down a message that travels inside the answer to a webhook, and return it."""
+        id = self._insert_message(outgoing, MessageState.SENT, INLINE, now, now, inbox)
+        return self.message(id)
+
+    def record_unsent(
+        self, outgoing: Outgoing, state: MessageState, reason: str, *, now: int, inbox: int | None
+    ) -> int:
+        """Write down a message that will not be sent, and why."""
+        return self._insert_message(outgoing, state, reason, now, now, inbox)
+
+    def cancel(self, id: int, reason: str, now: int) -> bool:
+        """Take back a message that is not at a carrier. Return False if it may be."""
+        rows = self.query(
+            "UPDATE outbox SET state = 'failed', reason = :reason, updated_at = :now "
+            "WHERE id = :id AND state = 'queued' RETURNING id",
+            id=id,
+            reason=reason,
+            now=now,
+        )
+        return bool(rows)
+
+    def message(self, id: int) -> Message:
+        """Return a message by its id, which must exist."""
+        return message(self.query("SELECT * FROM outbox WHERE id = :id", id=id)[0])
+
+    def take_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> bool:
+        """Apply a receipt to its message, never a step backwards; keep it if the message is not known yet.
+
+        Remembers the pair as opted out where the receipt says so. Return whether the message was known.
+        """
+        rows = self.run(_RECEIPT_FOR, carrier=carrier, ref=receipt.carrier_ref)
+        if not rows:
+            self._keep_receipt(carrier, receipt, now)
+            return False
+        row = rows[0]
+        if receipt.opted_out:
+            self.opt_out(row["recipient"], row["mask"], now)
+        if MessageState(row["state"]) in _FORWARD[receipt.status]:
+            self._set_state(row["id"], receipt, now)
+        return True
+
+    def early_receipts(self, carrier: str, ref: str) -> list[DeliveryReceipt]:
+        """Return, and forget, the receipts that came before the answer to the send they are about."""
+        rows = self.query(
+            "DELETE FROM early_receipts WHERE carrier = :carrier AND carrier_ref = :ref RETURNING *",
+            carrier=carrier,
+            ref=ref,
+        )
+        return [
+            DeliveryReceipt(
+                carrier_ref=row["carrier_ref"],
+                status=DeliveryStatus(row["status"]),
+                code=row["code"],
+                detail=row["detail"],
+                opted_out=bool(row["opted_out"]),
+            )
+            for row in sorted(rows, key=lambda row: _PROGRESS.index(row["status"]))
+        ]
+
+    def _set_state(self, id: int, receipt: DeliveryReceipt, now: int) -> None:
+        self.query(
+            "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now WHERE id = :id",
+            state=MessageState(receipt.status.value).value,
+            reason=receipt.detail,
+            code=receipt.code,
+            now=now,
+            id=id,
+        )
+
+    def _keep_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> None:
+        self.query(
+            "INSERT INTO early_receipts (carrier, carrier_ref, status, code, detail, opted_out, received_at) "
+            "VALUES (:carrier, :ref, :status, :code, :detail, :opted_out, :now) "
+            "ON CONFLICT (carrier, carrier_ref, status) DO NOTHING",
+            carrier=carrier,
+            ref=receipt.carrier_ref,
+            status=receipt.status.value,
+            code=receipt.code,
+            detail=receipt.detail,
+            opted_out=int(receipt.opted_out),
+            now=now,
+        )
+
+    def _insert_message(
+        self, outgoing: Outgoing, state: MessageState, reason: str, now: int, expires_at: int, inbox: int | None
+    ) -> int:
+        rows = self.run(
+            _ENQUEUE,
+            carrier=outgoing.carrier,
+            mask=outgoing.mask,
+            recipient=outgoing.recipient,
+            text=outgoing.text,
+            media=json.dumps(outgoing.media) if outgoing.media else "",
+            kind=outgoing.kind.value,
+            session=outgoing.session,
+            inbox=inbox,
+            state=state.value,
+            reason=reason,
+            now=now,
+            expires_at=expires_at,
+        )
+        return int(rows[0]["id"])
+
+
+def message(row: Row) -> Message:
+    """Return the message in a row of `outbox`."""
+    return Message(
+        id=row["id"],
+        carrier=row["carrier"],
+        mask=row["mask"],
+        recipient=row["recipient"],
+        text=row["text"],
+        media=tuple(json.loads(row["media"])) if row["media"] else (),
+        kind=Kind(row["kind"]),
+        session=row["session"],
+        state=MessageState(row["state"]),
+        reason=row["reason"],
+        code=row["code"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        first_tried_at=row["first_tried_at"],
+        carrier_ref=row["carrier_ref"],
+    )

@@ -1,0 +1,124 @@
+"""The tables, as numbered migrations. Never edit one that was released: add the next.
+
+Times are integer milliseconds UTC (a pace is in microseconds). `leases` is where a wrong recipient is made impossible.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ConfigError
+from gateway.store.db import Database, U, Unit
+
+FIRST = """
+-- our numbers; `live` counts live leases, `exclusive` names the session that has the number to itself
+CREATE TABLE numbers (
+    number TEXT PRIMARY KEY, seq BIGINT NOT NULL, carrier TEXT NOT NULL, state TEXT NOT NULL, region TEXT NOT NULL,
+    shuffle BIGINT NOT NULL, live BIGINT NOT NULL, exclusive TEXT, created_at BIGINT NOT NULL);
+CREATE INDEX numbers_free ON numbers (carrier, shuffle) WHERE state = 'active' AND live = 0;
+CREATE INDEX numbers_carrier ON numbers (carrier, seq);
+CREATE INDEX numbers_seq ON numbers (seq);
+
+CREATE TABLE sessions (
+    seq {serial}, id TEXT NOT NULL, origin TEXT NOT NULL, state TEXT NOT NULL, created_at BIGINT NOT NULL,
+    expires_at BIGINT, ended_at BIGINT, reason TEXT NOT NULL, unlisted BIGINT NOT NULL);
+CREATE UNIQUE INDEX sessions_id ON sessions (id);
+CREATE INDEX sessions_due ON sessions (expires_at) WHERE state = 'live' AND expires_at IS NOT NULL;
+CREATE INDEX sessions_live ON sessions (seq) WHERE state = 'live';
+
+CREATE TABLE legs (
+    session TEXT NOT NULL, position BIGINT NOT NULL, participant TEXT NOT NULL, mask TEXT NOT NULL,
+    carrier TEXT NOT NULL, PRIMARY KEY (session, position));
+CREATE INDEX legs_mask ON legs (mask, session);
+
+-- the pair (mask, participant) exists once: whoever texts a mask can reach one session only
+CREATE TABLE leases (
+    mask TEXT NOT NULL, participant TEXT NOT NULL, session TEXT NOT NULL, position BIGINT NOT NULL,
+    state TEXT NOT NULL, ended_at BIGINT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (mask, participant));
+CREATE INDEX leases_participant ON leases (participant);
+CREATE INDEX leases_session ON leases (session);
+CREATE INDEX leases_until ON leases (until) WHERE state = 'quarantined';
+
+-- what carriers told us; a repeat meets the unique index
+CREATE TABLE inbox (
+    id {serial}, carrier TEXT NOT NULL, ref TEXT NOT NULL, mask TEXT NOT NULL, sender TEXT NOT NULL,
+    session TEXT NOT NULL, outcome TEXT NOT NULL, received_at BIGINT NOT NULL);
+CREATE UNIQUE INDEX inbox_ref ON inbox (carrier, ref) WHERE ref <> '';
+
+-- what we owe carriers, and what became of it
+CREATE TABLE outbox (
+    id {serial}, carrier TEXT NOT NULL, mask TEXT NOT NULL, recipient TEXT NOT NULL, text TEXT NOT NULL,
+    media TEXT NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL, inbox BIGINT, state TEXT NOT NULL,
+    reason TEXT NOT NULL, code TEXT NOT NULL, attempts BIGINT NOT NULL, created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL, first_tried_at BIGINT, updated_at BIGINT NOT NULL, carrier_ref TEXT NOT NULL);
+CREATE INDEX outbox_lane ON outbox (mask, recipient, id) WHERE state IN ('queued', 'sending', 'uncertain');
+CREATE INDEX outbox_expiry ON outbox (expires_at) WHERE state = 'queued';
+CREATE INDEX outbox_ref ON outbox (carrier, carrier_ref) WHERE carrier_ref <> '';
+CREATE INDEX outbox_pair ON outbox (mask, recipient, id);
+CREATE INDEX outbox_session ON outbox (session, id);
+CREATE INDEX outbox_inline ON outbox (inbox) WHERE reason = 'inside the answer';
+
+-- a lane with something in it: when its head is due, and who is at work on it
+CREATE TABLE lanes (
+    mask TEXT NOT NULL, recipient TEXT NOT NULL, due_at BIGINT NOT NULL, owner TEXT NOT NULL,
+    claimed_until BIGINT NOT NULL, PRIMARY KEY (mask, recipient));
+CREATE INDEX lanes_due ON lanes (mask, due_at) WHERE owner = '';
+CREATE INDEX lanes_owner ON lanes (owner) WHERE owner <> '';
+
+-- when a mask may send next (`free_us`), and when to look at it (`next_at`); an account's row bears the carrier's name
+CREATE TABLE paces (
+    name TEXT PRIMARY KEY, carrier TEXT NOT NULL, next_at BIGINT NOT NULL, free_us BIGINT NOT NULL);
+CREATE INDEX paces_next ON paces (carrier, next_at);
+
+-- receipts that came before the answer to their own send
+CREATE TABLE early_receipts (
+    carrier TEXT NOT NULL, carrier_ref TEXT NOT NULL, status TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL,
+    opted_out BIGINT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (carrier, carrier_ref, status));
+CREATE INDEX early_receipts_at ON early_receipts (received_at);
+
+-- the last system text to a stranger on a mask
+CREATE TABLE notices (
+    mask TEXT NOT NULL, participant TEXT NOT NULL, sent_at BIGINT NOT NULL, PRIMARY KEY (mask, participant));
+CREATE INDEX notices_at ON notices (sent_at);
+
+-- who wants no texts: from one mask, or from any (mask '')
+CREATE TABLE opt_outs (
+    participant TEXT NOT NULL, mask TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (participant, mask));
+
+CREATE TABLE events (
+    id {serial}, at BIGINT NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL, mask TEXT NOT NULL,
+    carrier TEXT NOT NULL, message BIGINT, detail TEXT NOT NULL);
+"""
+
+MIGRATIONS = (FIRST,)
+
+
+def migrate(db: Database[U]) -> int:
+    """Bring the database up to this program, one migration a transaction, and return its version.
+
+    Raises `ConfigError` for a database that is newer than the program.
+    """
+    while (version := db.write(_step)) < len(MIGRATIONS):
+        pass
+    return version
+
+
+def _step(unit: Unit) -> int:
+    unit.query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
+    rows = unit.query("SELECT version FROM schema_version")
+    version = int(rows[0]["version"]) if rows else 0
+    if version > len(MIGRATIONS):
+        raise ConfigError(
+            f"GATEWAY_DATABASE_URL: the database has schema {version}, this program knows {len(MIGRATIONS)}: "
+            "it was used by a newer gateway. Upgrade this one."
+        )
+    if version == len(MIGRATIONS):
+        return version
+    for statement in _statements(MIGRATIONS[version].format(**unit.words)):
+        unit.query(statement)
+    unit.query("DELETE FROM schema_version")
+    unit.query("INSERT INTO schema_version (version) VALUES (:version)", version=version + 1)
+    return version + 1
+
+
+def _statements(script: str) -> list[str]:
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]
