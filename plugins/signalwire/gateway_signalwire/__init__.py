@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from gateway import (
     Carrier,
-    CarrierSession,
     Channel,
     Event,
     InboundCall,
@@ -17,7 +16,6 @@ from gateway import (
     OutboundMessage,
     Rate,
     Submission,
-    Unsupported,
     WebhookMalformed,
     WebhookRejected,
     WebhookRequest,
@@ -42,11 +40,20 @@ class SignalWire(Carrier):
     channels = frozenset({Channel.SMS, Channel.MMS, Channel.VOICE})
     opt_out = OptOut.GATEWAY  # signalwire.com/docs/platform/messaging: opt-outs are the customer's to keep
 
-    def __init__(self, settings: SignalWireSettings, http: CarrierSession) -> None:
-        super().__init__(settings, http)
-        self.signed = bool(settings.signing_keys)
-        self.inline = settings.api_token is None
-        self.rate = Rate(per_number=settings.rate)
+    @property
+    def signed(self) -> bool:  # type: ignore[override]
+        """Whether there is a signing key to check signatures with."""
+        return bool(self.settings.signing_keys)
+
+    @property
+    def inline(self) -> bool:  # type: ignore[override]
+        """Whether replies travel inside answers, since there is no API token to send with."""
+        return self.settings.api_token is None
+
+    @property
+    def rate(self) -> Rate:  # type: ignore[override]
+        """How fast one number may send: `SIGNALWIRE_RATE`. The account has no limit we would reach."""
+        return Rate(per_number=self.settings.rate)
 
     def verify(self, request: WebhookRequest) -> None:
         """Raise `WebhookRejected` unless the request is signed (where a signing key is set) and of our project.
@@ -88,7 +95,7 @@ class SignalWire(Carrier):
         """Hand over `message` by the Compatibility API. See `Carrier.send`."""
         return api.send(self.http, self.settings, message)
 
-    def lookup(self, message: OutboundMessage) -> Submission | Unsupported | None:
+    def lookup(self, message: OutboundMessage) -> Submission | None:
         """Look for `message` in the list of what SignalWire has. See `Carrier.lookup`."""
         return api.lookup(self.http, self.settings, message)
 

@@ -12,14 +12,12 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from gateway import (
-    UNSUPPORTED,
     CarrierMisconfigured,
     CarrierSession,
     OutboundMessage,
     PermanentSendError,
     RetryableSendError,
     Submission,
-    Unsupported,
 )
 from gateway.messages import storable
 from gateway.numbers import party
@@ -72,19 +70,13 @@ def _sid(record: Any) -> str:
     return storable(sid) if isinstance(sid, str) else ""
 
 
-def lookup(
-    http: CarrierSession, settings: SignalWireSettings, message: OutboundMessage
-) -> Submission | Unsupported | None:
+def lookup(http: CarrierSession, settings: SignalWireSettings, message: OutboundMessage) -> Submission | None:
     """Return what SignalWire calls `message`, None if it does not have it. See `Carrier.lookup`.
 
     The list is asked for by sender and recipient alone: its filter by date goes by when a message was sent,
-    and one that still waits in SignalWire's queue has no such date. Where there is no such list (404), nobody
-    can be asked.
+    and one that still waits in SignalWire's queue has no such date.
     """
-    try:
-        found = [record for record in _records(http, settings, message) if _is(record, message)]
-    except PermanentSendError:
-        return UNSUPPORTED
+    found = [record for record in _records(http, settings, message) if _is(record, message)]
     oldest = min(found, key=_created, default=None)
     return Submission(carrier_ref=_sid(oldest)) if oldest else None
 
@@ -103,7 +95,7 @@ def _records(http: CarrierSession, settings: SignalWireSettings, message: Outbou
         following = page.get("next_page_uri")
         if not following or _is_past(records, message):
             return
-        url, params = _same_host(url, following), None
+        url, params = _next(url, following), None
 
 
 def _get(http: CarrierSession, settings: SignalWireSettings, url: str, params: dict[str, Any] | None) -> dict[str, Any]:
@@ -113,10 +105,15 @@ def _get(http: CarrierSession, settings: SignalWireSettings, url: str, params: d
     return page if isinstance(page, dict) else {}
 
 
-def _same_host(url: str, following: Any) -> str:
-    """Return the next page's address. Raises `RetryableSendError` if it is elsewhere: our token stays here."""
-    target = urljoin(url, str(following))
-    if urlsplit(target)[:2] != urlsplit(url)[:2]:
+def _next(url: str, following: Any) -> str:
+    """Return the next page's address. Raises `RetryableSendError` if it is none, or elsewhere: our token stays here."""
+    try:
+        target: str = urljoin(url, following)
+        target.encode("ascii")
+        elsewhere = urlsplit(target)[:2] != urlsplit(url)[:2]
+    except (TypeError, ValueError, AttributeError):
+        raise RetryableSendError("SignalWire's list of messages cannot be read on") from None
+    if elsewhere:
         raise RetryableSendError("SignalWire's list of messages goes on at another host")
     return target
 

@@ -6,7 +6,7 @@ A caller id is always said: left out, SignalWire shows the callee the caller's o
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
@@ -71,19 +71,20 @@ def _cxml(call: InboundCall, route: CallRoute) -> list[Element]:
         say.text = answers.legal(route.words)
         return [say, Element("Hangup")]
     callees = _callable(call, route)
-    return [_dial(_same_mask(callees), route)] if callees else [Element("Reject", {"reason": "rejected"})]
+    dials = [_dial(together, route) for together in _by_mask(callees)]
+    return dials or [Element("Reject", {"reason": "rejected"})]
 
 
-def _same_mask(callees: Sequence[Callee]) -> list[Callee]:
-    """Return the callees one `<Dial>` can ring: it shows all of them the same caller id.
+def _by_mask(callees: Sequence[Callee]) -> Iterator[list[Callee]]:
+    """Yield the callees one `<Dial>` can ring at a time: it shows all of them the same caller id.
 
-    Where the callees of a session have different masks, those of the most frequent mask are rung, the first
-    one's on a tie. A second `<Dial>` would ring the rest after the conversation, and a shared caller id
-    would be a wrong one: whoever called it back would reach another leg. SWML has no such limit.
+    Callees with different masks are rung one mask after the other, not at once, and a caller who stays on
+    the line when the first conversation ends is connected to the next. To show all of them one mask would
+    be worse: whoever called it back would reach another leg. SWML rings them all at once.
     """
-    masks = [callee.caller_id for callee in callees]
-    mask = max(masks, key=masks.count)
-    return [callee for callee in callees if callee.caller_id == mask][:MOST_NUMBERS]
+    for mask in dict.fromkeys(callee.caller_id for callee in callees):
+        together = [callee for callee in callees if callee.caller_id == mask]
+        yield from (together[at : at + MOST_NUMBERS] for at in range(0, len(together), MOST_NUMBERS))
 
 
 def _dial(callees: Sequence[Callee], route: Connect) -> Element:

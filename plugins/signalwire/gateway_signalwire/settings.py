@@ -31,6 +31,8 @@ class SignalWireSettings(CarrierSettings):
     @classmethod
     def _complete(cls, value: str) -> str:
         """Take the space as people write it: with `https://`, with a slash behind it, or its first word alone."""
+        if value == "":  # unset: defaults are validated too
+            return value
         host = value.strip().rpartition("://")[2].partition("/")[0].lower()
         if not host or host != "".join(host.split()):
             raise ValueError("is not the name of a space: write example.signalwire.com")
@@ -40,7 +42,7 @@ class SignalWireSettings(CarrierSettings):
     @classmethod
     def _callable(cls, value: str) -> str:
         url = value.strip().rstrip("/")
-        if not url.startswith(("https://", "http://")):
+        if value and not url.startswith(("https://", "http://")):
             raise ValueError("is not a URL: write https:// before it")
         return url
 
