@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import gateway
-from gateway import checks, plugins
+from gateway import checks, logs, plugins
 from gateway.checks import CarrierRow, Finding, Mark, State
 from gateway.errors import ConfigError, GatewayError
 from gateway.settings import Settings, load_dotenv_file, read_settings
@@ -64,12 +64,13 @@ def serve() -> None:
     are served. Ctrl-C or SIGTERM stop it: what it accepted is kept and sent by the next start.
     """
     settings = read_settings()
-    if not plugins.find_carriers():
+    found = plugins.find_carriers()
+    if not found:
         raise ConfigError(plugins.HOW_TO_GET_ONE)
-    _warn(settings)
+    logs.configure(settings.log_level, {each.carrier.__module__.partition(".")[0] for each in found.values()})
     from gateway.server import serve as run
 
-    run(settings)
+    run(settings, say=click.echo)  # flushes each line: whoever waits for `ready` reads a pipe
 
 
 @main.command()
@@ -128,11 +129,6 @@ def check(ctx: click.Context) -> None:
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else NOT_A_TERMINAL, highlight=False, markup=False, emoji=False)
-
-
-def _warn(settings: Settings) -> None:
-    for line in settings.warnings:
-        click.echo(f"warning: {line}", err=True)
 
 
 def _settings_if_right() -> Settings | None:
