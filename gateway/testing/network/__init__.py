@@ -225,7 +225,10 @@ class Network:
         message = InboundMessage(
             carrier_ref=ref, sender=sender, recipient=recipient, text=text, media=media, sent_at=sent_at
         )
-        return self._deliver(ref, self._face.message(self._webhook(), message), repeat)
+        delivery = self._deliver(ref, self._face.message(self._webhook(), message), repeat)
+        for reply in self._face.replies(message, delivery.answers[0]) if delivery.status == 200 else ():
+            self._intake.accept("reply in an answer", reply, 0)
+        return delivery
 
     def deliver_call(self, caller: str, called: str, *, ref: str | None = None, repeat: int | None = None) -> Call:
         """Post a person's call to the gateway and ring whom it connects; see `Handset.call`."""

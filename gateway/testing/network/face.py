@@ -47,6 +47,10 @@ class Face(ABC):
     def message(self, url: str, message: InboundMessage) -> Webhook:
         """Return the webhook for a person's text."""
 
+    def replies(self, message: InboundMessage, answer: Answer) -> Sequence[Send]:
+        """Return the texts that travel in the gateway's answer to a text, where the carrier takes them from there."""
+        return ()
+
     @abstractmethod
     def receipt(self, url: str, record: Record, receipt: DeliveryReceipt) -> Webhook:
         """Return the webhook that says what became of a text."""

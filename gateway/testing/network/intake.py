@@ -48,21 +48,25 @@ class Intake:
         fault = self.script.for_send(send) or USUAL
         if not fault.taken:
             return self._fail(name, fault, send)
-        status = 0 if fault.outcome else self._face.accepted_status
-        at, ref = self._clock(), self._face.new_ref()
-        record = self._ledger.add(
-            name, Fate.ACCEPTED, at=at, status=status, send=send, ref=ref, then=lambda taken: self._taken(taken, send)
-        )
+        record = self.accept(name, send, 0 if fault.outcome else self._face.accepted_status)
         self._wait(fault)
         return fault.outcome if isinstance(fault.outcome, Drop) else self._face.accept(record)
+
+    def accept(self, name: str, send: Send, status: int) -> Record:
+        """Take a text that came by `name`, answered with `status`."""
+        at, ref = self._clock(), self._face.new_ref()
+        return self._ledger.add(
+            name, Fate.ACCEPTED, at=at, status=status, send=send, ref=ref, then=lambda taken: self._taken(taken, send)
+        )
 
     def _look_up(self, name: str, asked: Lookup) -> Answer | Drop:
         fault = self.script.for_lookup() or USUAL
         if fault.outcome:
             return self._fail(name, fault)
         self._wait(fault)
-        self._write(name, Fate.ANSWERED, 200)
-        return self._face.list(asked, self._ledger.look_up(asked))
+        answer = self._face.list(asked, self._ledger.look_up(asked))
+        self._write(name, Fate.ANSWERED, answer.status)
+        return answer
 
     def _fail(self, name: str, fault: Fault, send: Send | None = None) -> Answer | Drop:
         self._wait(fault)
