@@ -94,7 +94,7 @@ def _row(name: str, installed: Installed, settings: Settings | None) -> CarrierR
 def _built(installed: Installed) -> tuple[Carrier | None, State, str]:
     """Return the carrier if it can be built, its state, and what is missing or wrong, in one line."""
     if not plugins.is_configured(installed.carrier):
-        return None, State.IDLE, f"set {', '.join(_needed(installed.carrier))}"
+        return None, State.IDLE, f"set {_needed(installed.carrier)}"
     try:
         return plugins.build(installed.carrier), State.READY, ""
     except ConfigError as error:
@@ -103,9 +103,10 @@ def _built(installed: Installed) -> tuple[Carrier | None, State, str]:
         return None, State.WRONG, f"{installed.distribution} fails with {type(error).__name__}: a fault in the plugin"
 
 
-def _needed(carrier: type[Carrier]) -> list[str]:
+def _needed(carrier: type[Carrier]) -> str:
     variables = plugins.variables(carrier.Settings)
-    return [name for name, required in variables.items() if required] or list(variables)
+    required = [name for name, needed in variables.items() if needed]
+    return ", ".join(required) or f"some of {', '.join(variables)}"
 
 
 def webhook_url(name: str, signed: bool | None, settings: Settings | None) -> str:

@@ -148,25 +148,22 @@ def _show_finding(console: Console, finding: Finding) -> None:
 def _show_carriers(rows: list[CarrierRow]) -> None:
     console = _console()
     console.print(_carriers_table(rows))
-    console.print()
-    console.print(_urls_table(rows))
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        if row.detail:
+            console.print(f"\n{row.name:<{width}}  {row.state.value}: {row.detail}", soft_wrap=True, end="")
+    console.print("\n\nURLs to paste at the carriers: for texts and receipts, for calls, and as the fallback of both")
+    for row in rows:
+        console.print(f"{row.name:<{width}}  {row.webhook_url}", soft_wrap=True)
 
 
 def _carriers_table(rows: list[CarrierRow]) -> Table:
     table = Table("carrier", "package", "state", "carries", "signed", box=None, pad_edge=False)
     for row in rows:
-        state = row.state.value + (f": {row.detail}" if row.detail else "")
-        signed = {True: "yes", False: "no", None: "depends on its settings"}[row.signed]
+        signed = {True: "yes", False: "no", None: "by settings"}[row.signed]
         carries = " ".join(row.channels)
-        table.add_row(row.name, f"{row.distribution} {row.version}", state, carries, signed, style=STYLES[row.state])
-    return table
-
-
-def _urls_table(rows: list[CarrierRow]) -> Table:
-    table = Table("carrier", "URL to paste there", "for", box=None, pad_edge=False)
-    for row in rows:
-        calls = ", calls, and as the fallback of both" if "voice" in row.channels else ""
-        table.add_row(row.name, row.webhook_url, f"texts and receipts{calls}")
+        package = f"{row.distribution} {row.version}"
+        table.add_row(row.name, package, row.state.value, carries, signed, style=STYLES[row.state])
     for column in table.columns:
         column.overflow = "fold"
     return table

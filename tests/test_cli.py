@@ -170,12 +170,11 @@ def test_a_plugin_that_cannot_be_imported_is_named(acme: Path) -> None:
 def test_an_idle_carrier_is_listed_with_what_to_set(acme: Path) -> None:
     result = run("carriers")
     assert result.exit_code == 0
-    row, url = lines_about(result, "acme")
-    assert "maskgate-acme 1.2" in row
-    assert "idle: set ACME_ACCOUNT, ACME_API_KEY" in row
-    assert "sms voice" in row
-    assert url.split()[1] == "http://127.0.0.1:8000/webhooks/acme"
-    assert "calls, and as the fallback" in url
+    row, idle, url = lines_about(result, "acme")
+    assert row.split() == ["acme", "maskgate-acme", "1.2", "idle", "sms", "voice", "yes"]
+    assert idle == "acme  idle: set ACME_ACCOUNT, ACME_API_KEY"
+    assert url == "acme  http://127.0.0.1:8000/webhooks/acme"
+    assert "for calls, and as the fallback" in result.output
 
 
 def test_a_ready_carrier_is_listed_with_the_url_to_paste_and_no_secret(acme: Path, monkeypatch) -> None:
@@ -198,15 +197,15 @@ def test_a_carrier_with_wrong_settings_says_so_in_its_row_alone(acme: Path, monk
     monkeypatch.setenv("ACME_ACCOUNT", "A1")
     result = run("carriers")
     assert result.exit_code == 0
-    assert "wrong: ACME_API_KEY: is missing" in lines_about(result, "acme")[0]
-    assert " idle: " in lines_about(result, "bulk")[0]
+    assert lines_about(result, "acme")[1] == "acme  wrong: ACME_API_KEY: is missing"
+    assert lines_about(result, "bulk")[1] == "bulk  idle: set some of BULK_MOOD"
 
 
 def test_a_carrier_that_cannot_be_built_is_listed_without_its_words(acme: Path, monkeypatch) -> None:
     configure(monkeypatch, ACME_MOOD="broken")
     result = run("carriers")
     assert result.exit_code == 0
-    assert "maskgate-acme fails with RuntimeError" in lines_about(result, "acme")[0]
+    assert "maskgate-acme fails with RuntimeError" in lines_about(result, "acme")[1]
     assert SECRET not in result.output
 
 
@@ -215,7 +214,7 @@ def test_carriers_are_listed_though_the_gateway_s_own_settings_are_wrong(acme: P
     result = run("carriers")
     assert result.exit_code == 0
     assert "GATEWAY_LISTEN: is not host:port" in result.stderr
-    assert lines_about(result, "acme")[1].split()[1].startswith("$GATEWAY_PUBLIC_URL/webhooks/acme")
+    assert lines_about(result, "acme")[2] == "acme  $GATEWAY_PUBLIC_URL/webhooks/acme"
 
 
 def test_the_list_is_there_for_programs(acme: Path, monkeypatch) -> None:
@@ -252,7 +251,7 @@ def test_a_right_installation_has_nothing_wrong(acme: Path, monkeypatch) -> None
     assert result.exit_code == 0, result.output
     assert lines_about(result, "wrong") == []
     assert "ok    acme: its credentials are accepted" in result.output
-    assert "note  bulk: idle: set BULK_MOOD" in result.output
+    assert "note  bulk: idle: set some of BULK_MOOD" in result.output
     assert "ok    database: SQLite" in result.output
     assert SECRET not in result.output
 
