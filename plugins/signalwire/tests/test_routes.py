@@ -1,0 +1,142 @@
+"""How a call goes on, in SWML and in cXML: whom it rings, what they see, and that it is never a real number."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from gateway_signalwire import SignalWire
+from gateway_signalwire.settings import SignalWireSettings
+
+from gateway import Callee, CallRoute, CarrierSession, Connect, InboundCall, Refuse
+
+MASK, CALLER, CALLEE, THIRD = "+12065550199", "+12065550101", "+12065550102", "+12065550103"
+MASK_B, MASK_C = "+12065550198", "+12065550197"
+ONE = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B),))
+TWO = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B), Callee(number=THIRD, caller_id=MASK_C)))
+
+
+def answer(form: str, route: CallRoute) -> tuple[str, str]:
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    call = InboundCall(carrier_ref="c-1", caller=CALLER, called=MASK, form=form)
+    answer = carrier.answer_call(call, route)
+    assert answer.status == 200
+    return answer.body, answer.content_type
+
+
+def swml(route: CallRoute) -> list[dict[str, Any]]:
+    body, content_type = answer("swml", route)
+    assert content_type == "application/json"
+    document = json.loads(body)
+    assert set(document) == {"version", "sections"}
+    assert document["version"] == "1.0.0"
+    steps: list[dict[str, Any]] = document["sections"]["main"]
+    return steps
+
+
+def cxml(route: CallRoute) -> ElementTree.Element:
+    body, content_type = answer("cxml", route)
+    assert content_type == "application/xml"
+    return ElementTree.fromstring(body.encode())
+
+
+def test_swml_connects_from_the_mask_to_the_callee() -> None:
+    [step] = swml(ONE)
+    connect = step["connect"]
+    assert {name: connect[name] for name in ("from", "to", "timeout")} == {"from": MASK_B, "to": CALLEE, "timeout": 30}
+    assert connect["max_duration"] == 14_400
+    assert connect["answer_on_bridge"] is True
+
+
+def test_a_call_whose_form_is_not_known_is_answered_in_swml() -> None:
+    assert answer("", ONE) == answer("swml", ONE)
+
+
+def test_swml_rings_several_at_once_and_shows_each_the_mask_of_its_own_leg() -> None:
+    [step] = swml(TWO)
+    connect = step["connect"]
+    assert connect["parallel"] == [
+        {"from": MASK_B, "to": CALLEE, "timeout": 30},
+        {"from": MASK_C, "to": THIRD, "timeout": 30},
+    ]
+    assert connect["from"] == MASK_B  # what is left out would be the caller's own number
+    assert "to" not in connect
+
+
+def test_cxml_dials_from_the_mask() -> None:
+    dial = cxml(Connect(callees=ONE.callees, ring_seconds=25, limit_seconds=3600)).find("Dial")
+    assert dial is not None
+    assert dial.attrib == {"callerId": MASK_B, "timeout": "25", "timeLimit": "3600", "answerOnBridge": "true"}
+    assert [number.text for number in dial] == [CALLEE]
+
+
+def test_cxml_rings_at_once_those_who_see_the_same_mask() -> None:
+    same = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B), Callee(number=THIRD, caller_id=MASK_B)))
+    [dial] = cxml(same).findall("Dial")
+    assert [number.text for number in dial] == [CALLEE, THIRD]
+
+
+def test_cxml_rings_one_mask_after_the_other() -> None:
+    dials = cxml(TWO).findall("Dial")
+    assert [(dial.get("callerId"), [number.text for number in dial]) for dial in dials] == [
+        (MASK_B, [CALLEE]),
+        (MASK_C, [THIRD]),
+    ]
+
+
+def test_cxml_rings_no_more_than_ten_at_once() -> None:
+    callees = tuple(Callee(number=f"+1206555{index:04}", caller_id=MASK_B) for index in range(12))
+    assert [len(dial) for dial in cxml(Connect(callees=callees)).findall("Dial")] == [10, 2]
+
+
+@pytest.mark.parametrize(("asked", "said"), [(1, "5"), (30, "30"), (10_000, "600")])
+def test_cxml_rings_for_as_long_as_it_can_be_told(asked: int, said: str) -> None:
+    dial = cxml(Connect(callees=ONE.callees, ring_seconds=asked)).find("Dial")
+    assert dial is not None
+    assert dial.get("timeout") == said
+
+
+@pytest.mark.parametrize("caller_id", [CALLER, "", "anonymous", "12065550198"])
+def test_nobody_is_rung_who_would_not_see_a_mask(caller_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    callees = (Callee(number=THIRD, caller_id=caller_id), *ONE.callees)
+    with caplog.at_level(logging.ERROR):
+        assert swml(Connect(callees=callees)) == swml(ONE)
+        assert ElementTree.tostring(cxml(Connect(callees=callees))) == ElementTree.tostring(cxml(ONE))
+    assert "c-1: 1 callees without a mask" in caplog.text
+    assert "+1206" not in caplog.text
+
+
+@pytest.mark.parametrize("callees", [(), (Callee(number=CALLEE, caller_id=CALLER),)], ids=["none", "without a mask"])
+def test_a_call_with_nobody_to_ring_ends(callees: tuple[Callee, ...]) -> None:
+    assert swml(Connect(callees=callees)) == [{"hangup": {"reason": "decline"}}]
+    assert [verb.tag for verb in cxml(Connect(callees=callees))] == ["Reject"]
+
+
+@pytest.mark.parametrize("route", [ONE, TWO, Refuse(words="No.")], ids=["one", "two", "refused"])
+@pytest.mark.parametrize("form", ["swml", "cxml"])
+def test_the_callers_number_is_nowhere(form: str, route: CallRoute) -> None:
+    body, _ = answer(form, route)
+    assert CALLER.removeprefix("+") not in body
+
+
+WORDS = "This conversation has ended.\nAsk for <more> & \"better\" 'words': 漢字"
+
+
+def test_swml_says_why_it_refuses_and_hangs_up() -> None:
+    assert swml(Refuse(words=WORDS)) == [{"answer": {}}, {"play": {"url": f"say:{WORDS}"}}, {"hangup": {}}]
+
+
+def test_cxml_says_why_it_refuses_and_hangs_up() -> None:
+    root = cxml(Refuse(words=WORDS))
+    assert [verb.tag for verb in root] == ["Say", "Hangup"]
+    assert root.findtext("Say") == WORDS
+
+
+def test_words_of_a_refusal_are_said_and_not_evaluated() -> None:
+    refusal = Refuse(words="${call.from} %{call.from} {{From}}\x00")
+    swml_body, cxml_body = answer("swml", refusal)[0], answer("cxml", refusal)[0]
+    assert not any(sign in json.dumps(json.loads(swml_body), ensure_ascii=False) for sign in ("${", "%{"))
+    assert "{{" not in cxml_body
