@@ -21,6 +21,8 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
+from gateway.messages import OutboundMessage, storable
+from gateway.numbers import without_numbers
 
 Response = requests.Response
 
@@ -96,6 +98,22 @@ def raise_for_status(response: Response, detail: str = "", code: str = "") -> No
     if status in (408, 425) or status >= 500:
         raise RetryableSendError(words, code=code)
     raise PermanentSendError(words, code=code)
+
+
+def showable(words: object, message: OutboundMessage) -> str:
+    """Return a carrier's words about `message` fit for an error: no phone numbers, at most 200 characters.
+
+    Carriers quote what they refuse. Words that repeat twelve characters of the text or of a media URL, or all of a
+    shorter text, are dropped whole; so is what is no string.
+    """
+    if not isinstance(words, str):
+        return ""
+    quoted = any(_repeats(words, private) for private in (message.text, *message.media))
+    return "" if quoted else storable(without_numbers(words))[:200]
+
+
+def _repeats(words: str, private: str) -> bool:
+    return any(private[start : start + 12] in words for start in range(max(1, len(private) - 11))) if private else False
 
 
 def retry_after(response: Response, default: float = 1.0) -> float:

@@ -12,6 +12,8 @@ from gateway.errors import InvalidNumber
 #: `+`, then 7 to 15 digits that do not begin with 0 (no country code does).
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
+#: Seven digits or more, however they are spaced: `+1 (206) 555-0102`.
+_NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
 
 
 def is_e164(value: str) -> bool:
@@ -56,6 +58,11 @@ def digits(number: str) -> str:
 def masked(number: str) -> str:
     """Return a number fit for display where the whole must not be seen: `+1206•••0101`."""
     return f"{number[:5]}•••{number[-4:]}" if is_e164(number) else "•••"
+
+
+def without_numbers(words: str) -> str:
+    """Return a carrier's words fit for logs and errors: whatever may be a phone number in them is `•••`."""
+    return _NUMBER_IN_WORDS.sub("•••", words)
 
 
 def region(number: str) -> str:
