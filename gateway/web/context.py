@@ -1,0 +1,24 @@
+"""What the handlers work with. Built once in server.py, passed to each module that makes routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.carrier import Carrier
+from gateway.clock import Clock
+from gateway.dispatcher import Dispatcher
+from gateway.settings import Settings
+from gateway.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The parts of a running gateway."""
+
+    settings: Settings
+    store: Store
+    carriers: Mapping[str, Carrier]  #: the configured ones, by name
+    dispatcher: Dispatcher
+    public_url: str  #: what carriers call, without a slash at the end
+    clock: Clock

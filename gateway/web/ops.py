@@ -1,0 +1,41 @@
+"""For whoever runs the gateway: is the process up, can it do its work."""
+
+from __future__ import annotations
+
+import bottle
+
+from gateway.errors import StoreUnavailable
+from gateway.web.context import Context
+
+
+def make_app(context: Context) -> bottle.Bottle:
+    """Return `/healthz` and `/readyz`. Both are open: they tell nothing."""
+    app = bottle.Bottle()
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Answer as long as the process does."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> bottle.HTTPResponse | dict[str, str]:
+        """Answer 200 while the database can be written to and the dispatcher is at work, else 503."""
+        missing = [name for name, fine in _parts(context).items() if not fine]
+        if missing:
+            bottle.response.status = 503
+            return {"status": "not ready", "missing": ", ".join(missing)}
+        return {"status": "ready"}
+
+    return app
+
+
+def _parts(context: Context) -> dict[str, bool]:
+    return {"database": _writable(context), "dispatcher": context.dispatcher.alive}
+
+
+def _writable(context: Context) -> bool:
+    try:
+        context.store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"))
+    except StoreUnavailable:
+        return False
+    return True

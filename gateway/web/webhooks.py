@@ -1,0 +1,160 @@
+"""Webhooks: the first two of the six hops, and the answer after the third.
+
+A carrier is let in by its signature, by the token in the URL, or by both; see `_admit`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import bottle
+
+from gateway import inbound
+from gateway.carrier import Carrier
+from gateway.errors import StoreUnavailable, WebhookMalformed, WebhookRejected
+from gateway.messages import (
+    CallProgress,
+    CallRoute,
+    DeliveryReceipt,
+    Event,
+    InboundCall,
+    InboundMessage,
+    OutboundMessage,
+    WebhookRequest,
+    WebhookResponse,
+)
+from gateway.records import Message
+from gateway.sending import to_carrier
+from gateway.store import Tx
+from gateway.web.auth import equal
+from gateway.web.bodies import read_body
+from gateway.web.context import Context
+from gateway.web.errors import Failures, log_bug, problem
+
+log = logging.getLogger(__name__)
+
+MALFORMED = "There was an issue parsing your request."
+
+#: What a token alone may bring in where texts and calls are signed: several callbacks of such carriers are not.
+_HARMLESS = (DeliveryReceipt, CallProgress)
+
+
+def make_app(context: Context) -> bottle.Bottle:
+    """Return the routes of our own webhook URLs."""
+    app = bottle.Bottle()
+    app.install(Failures())
+
+    @app.route("/webhooks/<name>", method=["GET", "POST"])
+    @app.route("/webhooks/<name>/<token>", method=["GET", "POST"])
+    def webhook(name: str, token: str = "") -> bottle.HTTPResponse:
+        if name not in context.carriers:
+            raise problem(404, "No carrier of this name is configured. `gateway carriers` lists them.")
+        return receive(context, name, token)
+
+    return app
+
+
+def webhook_url(context: Context, carrier: str) -> str:
+    """Return the URL a carrier is to call, with the token where there is one."""
+    token = context.settings.webhook_token
+    return f"{context.public_url}/webhooks/{carrier}" + (f"/{token.get_secret_value()}" if token else "")
+
+
+def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
+    """Take the webhook that is being requested, of the configured carrier `name`, and return the answer to it.
+
+    Rejected: 403 and nothing in it. Malformed: 400. Our own failure before the commit: 503, so that the
+    carrier tries again or falls back.
+    """
+    carrier = context.carriers[name]
+    request = _request(context)
+    try:
+        events = _admit(context, carrier, request, token)
+        answer = _take(context, carrier, events)
+    except WebhookRejected as error:
+        log.warning("a webhook for %s was rejected: %s", name, error)
+        return bottle.HTTPResponse("", 403)
+    except WebhookMalformed as error:
+        log.warning("a webhook of %s cannot be read: %s (%s)", name, error, _shape(request))
+        return bottle.HTTPResponse(MALFORMED, 400, {"Content-Type": "text/plain; charset=utf-8"})
+    except StoreUnavailable as error:
+        log.error("a webhook of %s was answered 503: %s", name, error)
+        return bottle.HTTPResponse("", 503, {"Retry-After": "1"})
+    except Exception as error:
+        log_bug(f"a webhook of {name}", error)
+        return bottle.HTTPResponse("", 503)
+    return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": answer.content_type})
+
+
+def _request(context: Context) -> WebhookRequest:
+    """Return what is being requested, with the URL as the carrier knows it."""
+    environ = bottle.request.environ
+    target = str(environ.get("REQUEST_URI") or bottle.request.fullpath + _query(environ.get("QUERY_STRING", "")))
+    if not target.startswith("/"):  # a proxy's absolute form
+        target = bottle.request.fullpath + _query(environ.get("QUERY_STRING", ""))
+    return WebhookRequest(
+        url=context.public_url + target,
+        method=bottle.request.method,
+        headers={name.lower(): value for name, value in bottle.request.headers.items()},
+        body=read_body(),
+    )
+
+
+def _query(query: str) -> str:
+    return f"?{query}" if query else ""
+
+
+def _admit(context: Context, carrier: Carrier, request: WebhookRequest, token: str) -> Sequence[Event]:
+    """Return what a webhook says, if it may be believed. Raises `WebhookRejected` or `WebhookMalformed`.
+
+    A carrier that signs is believed by its signature, and by the token alone only for receipts and call
+    progress. One that does not sign is believed by the token; with none configured (loopback, or
+    `GATEWAY_INSECURE`) everybody is.
+    """
+    secret = context.settings.webhook_token
+    has_token = secret is not None and equal(token.encode(), secret.get_secret_value().encode())
+    if secret is not None and not has_token and (token or not carrier.signed):
+        raise WebhookRejected("the token in the URL is missing or wrong")
+    try:
+        carrier.verify(request)
+    except WebhookRejected:
+        if not has_token:
+            raise
+        events = carrier.parse(request)
+        if not all(isinstance(event, _HARMLESS) for event in events):
+            raise
+        return events
+    return carrier.parse(request)
+
+
+def _take(context: Context, carrier: Carrier, events: Sequence[Event]) -> WebhookResponse:
+    """Make what happened durable, then answer."""
+    now = context.clock()
+
+    def unit(tx: Tx) -> tuple[list[Message], list[tuple[InboundCall, CallRoute]]]:
+        replies: list[Message] = []
+        routes: list[tuple[InboundCall, CallRoute]] = []
+        for event in events:
+            if isinstance(event, InboundMessage):
+                replies += inbound.message(tx, carrier, event, context.settings, now)
+            elif isinstance(event, DeliveryReceipt):
+                inbound.receipt(tx, carrier, event, now)
+            elif isinstance(event, InboundCall):
+                routes.append((event, inbound.call(tx, carrier, event, context.settings, now)))
+        return replies, routes
+
+    replies, routes = context.store.write(unit)
+    context.dispatcher.ring()
+    for call, route in routes:
+        return carrier.answer_call(call, route)
+    return carrier.acknowledge(events, _outbound(context, carrier, replies))
+
+
+def _outbound(context: Context, carrier: Carrier, replies: Sequence[Message]) -> tuple[OutboundMessage, ...]:
+    return tuple(to_carrier(carrier, reply, webhook_url(context, carrier.name)) for reply in replies)
+
+
+def _shape(request: WebhookRequest) -> str:
+    """Describe a request without a word of its content."""
+    return f"{request.method}, {request.content_type or 'no content type'}, {len(request.body)} bytes"

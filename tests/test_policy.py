@@ -1,0 +1,292 @@
+"""Policy is pure: numbers, parts, pace, keywords, retry and circuit, who hears whom. Tables, no fixtures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gateway import keywords, masking, numbers, pacing, retry
+from gateway.errors import (
+    CarrierMisconfigured,
+    InvalidNumber,
+    PermanentSendError,
+    RecipientOptedOut,
+    RetryableSendError,
+    SendError,
+    Throttled,
+    UncertainSendError,
+)
+from gateway.keywords import Keyword
+from gateway.messages import Callee, Connect, InboundMessage, Refuse, Submission, storable
+from gateway.owner import is_gone, this_process
+from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Session
+from gateway.retry import Attempt, Circuit, Expired, Held
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("+12065550100", "+12065550100"),
+        ("12065550100", "+12065550100"),
+        (12065550100, "+12065550100"),
+        (" +12065550100 ", "+12065550100"),
+        ("+15551231111", "+15551231111"),
+        ("+4930901820", "+4930901820"),
+        ("+2901234", "+2901234"),
+        ("+123456789012345"[:16].replace("+1", "+4"), "+423456789012345"),
+    ],
+)
+def test_a_number_is_understood(given, expected: str) -> None:
+    assert numbers.e164(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "+", "hello", "+1206555010", "+120655501000", "+0123456789", "+49 30 901820", "+123456", "+4912345678901234",
+     "٠١٢٣٤٥٦٧٨٩", None, True, 1.5, [], {}, -12065550100, 10**40, "+12065550100\n+12065550101", "anonymous"],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_without_being_repeated(given) -> None:
+    with pytest.raises(InvalidNumber) as caught:
+        numbers.e164(given)
+    assert not given or str(given) not in str(caught.value) or str(given) == "+"
+
+
+def test_a_party_may_be_a_short_code_or_a_name() -> None:
+    assert [numbers.party(v) for v in ("55512", "ACME", "12065550100", None)] == ["55512", "ACME", "+12065550100", ""]
+
+
+def test_regions() -> None:
+    assert [numbers.region(n) for n in ("+12065550100", "+4930901820", "+9991234567")] == ["US", "DE", ""]
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 1), ("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 3),
+        ("€" * 80, 1), ("€" * 81, 2), ("a" * 152 + "€" + "a" * 151, 2), ("a" * 152 + "€" + "a" * 152, 3),
+        ("☃" * 70, 1), ("☃" * 71, 2), ("☃" * 134, 2), ("☃" * 135, 3),
+        ("😀" * 35, 1), ("😀" * 36, 2), ("😀" * 66, 2), ("😀" * 67, 3),
+        ("’", 1), ("a" * 70 + "’", 2), ("line\nbreak\r\n", 1),
+    ],
+)  # fmt: skip
+def test_parts_are_counted_as_carriers_count_them(text: str, expected: int) -> None:
+    assert pacing.parts(text) == expected
+
+
+def test_a_pace_is_kept_over_time() -> None:
+    free = pacing.after(0, 1_000_000, 1, 5)
+    assert free == 1_200_000
+    assert pacing.after(free, 1_000_000, 2, 5) == 1_600_000
+    assert pacing.after(free, 9_000_000, 1, 5) == 9_200_000
+    assert pacing.after(free, 9_000_000, 1, None) == free
+
+
+def test_text_that_no_store_takes_is_mended() -> None:
+    assert storable("a\x00b") == "ab"
+    assert storable("é\ud800!") == "é?!"
+    assert storable(' white \r\n space "quotes" 😀') == ' white \r\n space "quotes" 😀'
+
+
+# --- keywords -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["STOP", "stop", " Stop! ", "STOP.", "stop all", "StopAll", "Opt Out", "unsubscribe"])
+def test_stop_is_understood(text: str) -> None:
+    assert keywords.keyword(text, opted_out=False) is Keyword.STOP
+
+
+@pytest.mark.parametrize("text", ["Stop. Thank you", "We have to STOP this", "stop it", "don't stop", "", "STOP" * 20])
+def test_a_text_with_the_word_in_it_is_not_a_keyword(text: str) -> None:
+    assert keywords.keyword(text, opted_out=False) is None
+
+
+def test_start_and_help_and_an_everyday_yes() -> None:
+    assert keywords.keyword("START", opted_out=False) is Keyword.START
+    assert keywords.keyword("unstop", opted_out=True) is Keyword.START
+    assert keywords.keyword("Help?", opted_out=False) is Keyword.HELP
+    assert keywords.keyword("Yes", opted_out=False) is None
+    assert keywords.keyword("Yes", opted_out=True) is Keyword.START
+
+
+# --- who hears whom -----------------------------------------------------------------------------
+
+ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
+
+
+def session(*legs: tuple[str, str, str]) -> Session:
+    return Session(
+        id="s" * 32,
+        origin=Origin.V1,
+        live=True,
+        created_at=0,
+        expires_at=None,
+        reason="",
+        legs=tuple(Leg(participant=p, mask=m, carrier=c, position=i) for i, (p, m, c) in enumerate(legs)),
+    )
+
+
+TWO_CARRIERS = session((ANN, "+12065550191", "one"), (BOB, "+12065550192", "two"))
+GROUP = session((ANN, "+12065550191", "one"), (BOB, "+12065550192", "one"), (CARL, "+12065550193", "one"))
+
+
+def test_a_text_goes_to_the_others_each_from_the_mask_of_their_own_leg() -> None:
+    event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text=" hi\n", media=("http://x/1",))
+    [out] = masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True))
+    assert (out.carrier, out.mask, out.recipient) == ("two", "+12065550192", BOB)
+    assert (out.text, out.media, out.kind) == (" hi\n", ("http://x/1",), Kind.RELAY)
+    group = masking.relay(event, Lease(session=GROUP, position=1, live=True))
+    assert [(o.mask, o.recipient) for o in group] == [("+12065550191", ANN), ("+12065550193", CARL)]
+
+
+def test_a_text_without_anything_in_it_is_not_passed_on() -> None:
+    event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191")
+    assert masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True)) == ()
+
+
+def test_a_call_rings_the_others_and_shows_the_mask_of_their_own_leg() -> None:
+    route = masking.route(Lease(session=GROUP, position=0, live=True), "one")
+    assert route == Connect(
+        callees=(
+            Callee(number=BOB, caller_id="+12065550192"),
+            Callee(number=CARL, caller_id="+12065550193"),
+        ),
+        ring_seconds=30,
+    )
+
+
+def test_a_call_that_goes_nowhere_is_refused_in_words() -> None:
+    assert isinstance(masking.route(None, "one"), Refuse)
+    assert isinstance(masking.route(Lease(session=GROUP, position=0, live=False), "one"), Refuse)
+    assert isinstance(masking.route(Lease(session=TWO_CARRIERS, position=0, live=True), "one"), Refuse)
+
+
+def test_system_texts_bear_the_name_of_the_organisation() -> None:
+    assert masking.system_text("Your Org Name", "Hello") == "[YOUR ORG NAME]: Hello"
+
+
+# --- retry --------------------------------------------------------------------------------------
+
+MESSAGE = Message(
+    id=1, carrier="c", mask="+12065550199", recipient=BOB, text="", media=(), kind=Kind.RELAY, session="",
+    state=MessageState.SENDING, reason="", code="", attempts=2, created_at=0, expires_at=10**9, first_tried_at=0,
+    carrier_ref="",
+)  # fmt: skip
+
+
+def judge(result, out: bool = False):
+    attempt = Attempt(message=MESSAGE, result=result)
+    return retry.outcome(attempt, now=1000, base_ms=2000, dice=lambda: 0.5, carrier_is_out=out)
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "due_at", "counts"),
+    [
+        (Submission(carrier_ref="r"), MessageState.SENT, 1000, True),
+        (PermanentSendError("no"), MessageState.FAILED, 1000, True),
+        (RecipientOptedOut("no"), MessageState.SUPPRESSED, 1000, True),
+        (RetryableSendError("later"), MessageState.QUEUED, 5000, True),
+        (Throttled("slow", retry_after=7), MessageState.QUEUED, 8000, False),
+        (UncertainSendError("?"), MessageState.UNCERTAIN, 5000, True),
+        (CarrierMisconfigured("key"), MessageState.QUEUED, 1000, False),
+        (Expired(), MessageState.EXPIRED, 1000, True),
+        (Held(), MessageState.PARKED, 1000, True),
+        (KeyError("a bug"), MessageState.PARKED, 1000, True),
+        (SendError("bare"), MessageState.PARKED, 1000, True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, (Exception, Submission, Expired, Held)) else None,
+)
+def test_what_becomes_of_a_message(result, state, due_at, counts) -> None:
+    outcome = judge(result)
+    assert (outcome.state, outcome.due_at, outcome.counts) == (state, due_at, counts)
+
+
+def test_while_the_carrier_is_out_nothing_is_counted_and_all_stays_due() -> None:
+    assert (judge(RetryableSendError("x"), out=True).due_at, judge(RetryableSendError("x"), out=True).counts) == (
+        1000,
+        False,
+    )
+    assert judge(UncertainSendError("x"), out=True).counts is False
+
+
+def test_delays_grow_up_to_a_cap_and_are_spread_over_the_whole_span() -> None:
+    most = lambda n: retry.delay(n, 2000, lambda: 1.0)  # noqa: E731
+    assert [most(n) for n in (0, 1, 2, 7, 8, 1000)] == [2000, 4000, 8000, 256_000, 300_000, 300_000]
+    assert retry.delay(5, 2000, lambda: 0.0) == 0
+
+
+def heard(circuit: Circuit, *results, now: int = 0, id: int = 1) -> None:
+    for result in results:
+        circuit.heard(Attempt(message=MESSAGE, result=result), now)
+
+
+def test_a_circuit_opens_after_several_failures_in_a_row_only() -> None:
+    circuit = Circuit()
+    heard(circuit, *[RetryableSendError("x")] * 4, PermanentSendError("answered"), *[RetryableSendError("x")] * 4)
+    assert not circuit.is_open
+    heard(circuit, UncertainSendError("x"))
+    assert circuit.is_open
+
+
+@pytest.mark.parametrize(
+    "answer", [Throttled("x"), PermanentSendError("x"), CarrierMisconfigured("x", number_only=True)]
+)
+def test_an_answer_is_no_outage(answer) -> None:
+    circuit = Circuit()
+    heard(circuit, *[answer] * 20)
+    assert not circuit.is_open
+
+
+def test_wrong_credentials_open_the_circuit_at_once() -> None:
+    circuit = Circuit()
+    heard(circuit, CarrierMisconfigured("401"))
+    assert circuit.is_open
+
+
+def test_an_open_circuit_lets_one_probe_out_after_1_2_4_to_30_seconds() -> None:
+    circuit = Circuit()
+    heard(circuit, CarrierMisconfigured("401"))
+    now, waits = 0, []
+    for _ in range(7):
+        assert circuit.room(64, circuit.probe_at - 1) == 0
+        waits.append(circuit.probe_at - now)
+        now = circuit.probe_at
+        assert circuit.room(64, now) == 1
+        circuit.sending(MESSAGE)
+        assert circuit.room(64, now) == 0
+        heard(circuit, RetryableSendError("still out"), now=now)
+    assert waits == [1000, 2000, 4000, 8000, 16000, 30000, 30000]
+    circuit.sending(MESSAGE)
+    heard(circuit, Submission(carrier_ref="r"), now=now)
+    assert circuit.room(64, now) == 64
+
+
+# --- owners -------------------------------------------------------------------------------------
+
+
+def test_a_living_process_is_not_gone_and_a_dead_one_is() -> None:
+    code = "from gateway.owner import this_process; print(this_process(), flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    name = child.stdout.readline().strip()
+    assert not is_gone(name)
+    assert not is_gone(this_process())
+    child.kill()
+    child.communicate()
+    assert is_gone(name)
+
+
+def test_a_process_that_got_the_same_id_later_is_another() -> None:
+    host, pid, start = this_process().rsplit(":", 2)
+    assert int(pid) == os.getpid()
+    assert is_gone(f"{host}:{pid}:{int(start) - 1}")
+
+
+def test_of_another_host_nothing_is_known() -> None:
+    assert not is_gone("elsewhere:1:1")

@@ -1,0 +1,190 @@
+"""The store: units of work in groups, migrations, and what must never leak out of it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigError, NumberExists, StoreUnavailable
+from gateway.store import Store, Tx, check
+from gateway.store.schema import MIGRATIONS
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/gateway.db"
+
+
+@pytest.fixture
+def store(url: str):
+    store = Store(url)
+    yield store
+    store.close()
+
+
+def numbers(store: Store) -> set[str]:
+    return {row["number"] for row in store.read(lambda tx: tx.query("SELECT number FROM numbers"))}
+
+
+def add(number: str):
+    return lambda tx: tx.add_number(number, "simulator", "US", 1)
+
+
+def in_one_group(store: Store, units: list) -> list:
+    """Run units that wait in the queue together, so that they are committed in one transaction."""
+    gate, began = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        began.set()
+        gate.wait(10)
+
+    with ThreadPoolExecutor(len(units) + 1) as pool:
+        first = pool.submit(store.write, hold)
+        assert began.wait(10)
+        futures = [pool.submit(store.write, unit) for unit in units]
+        while store._db._tickets.qsize() < len(units):  # they stand in the queue behind the first
+            pass
+        gate.set()
+        first.result()
+        return [future.exception() or future.result() for future in futures]
+
+
+def test_the_database_is_durable(store: Store) -> None:
+    assert store.facts.endswith("WAL, synchronous=FULL")
+
+
+def test_a_unit_that_fails_in_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
+    def fail(tx: Tx) -> None:
+        tx.add_number("+12065550109", "simulator", "US", 1)
+        raise NumberExists("no")
+
+    results = in_one_group(store, [add("+12065550101"), fail, add("+12065550102")])
+    assert [type(result) for result in results] == [type(None), NumberExists, type(None)]
+    assert numbers(store) == {"+12065550101", "+12065550102"}
+
+
+def test_a_group_is_one_transaction(store: Store) -> None:
+    commits: list[str] = []
+    store._db._writer.engine.connect().close()
+    from sqlalchemy import event
+
+    event.listen(store._db._writer.engine, "commit", lambda connection: commits.append("commit"))
+    in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
+    assert len(numbers(store)) == 8
+    assert len(commits) == 2  # the unit that held the door, and the eight behind it
+
+
+def test_writers_in_many_threads_all_get_their_own_result(store: Store) -> None:
+    def write(i: int) -> int:
+        return store.write(lambda tx: tx.query("SELECT :i AS i", i=i)[0]["i"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(write, range(400))) == list(range(400))
+
+
+def test_a_read_goes_on_while_a_write_is_under_way(store: Store) -> None:
+    store.write(add("+12065550101"))
+    gate, began = threading.Event(), threading.Event()
+
+    def slow(tx: Tx) -> None:
+        tx.add_number("+12065550102", "simulator", "US", 1)
+        began.set()
+        gate.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(store.write, slow)
+        assert began.wait(10)
+        assert numbers(store) == {"+12065550101"}
+        gate.set()
+        writing.result()
+    assert len(numbers(store)) == 2
+
+
+def test_what_was_written_is_there_for_the_next_program(url: str) -> None:
+    first = Store(url)
+    first.write(add("+12065550101"))
+    first.close()
+    second = Store(url)
+    assert numbers(second) == {"+12065550101"}
+    second.close()
+
+
+def test_a_closed_store_refuses_and_hangs_nobody(url: str) -> None:
+    store = Store(url)
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        store.write(add("+12065550101"))
+    store.close()
+
+
+def test_a_newer_database_is_refused_and_not_touched(url: str) -> None:
+    store = Store(url)
+    store.write(lambda tx: tx.query("UPDATE schema_version SET version = :v", v=len(MIGRATIONS) + 1))
+    store.close()
+    with pytest.raises(ConfigError, match="newer gateway"):
+        Store(url)
+
+
+def test_two_programs_that_start_at_once_migrate_once(url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _: Store(url), range(4)))
+    assert stores[0].read(lambda tx: tx.query("SELECT version FROM schema_version")) == [{"version": len(MIGRATIONS)}]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite://", "name a file"),
+        ("nonsense", "not a database URL"),
+        ("postgresql://localhost/x", "SQLite"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_named(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Store(url)
+
+
+def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        check(f"sqlite:///{tmp_path}/no/such/folder/gateway.db")
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreUnavailable):
+        check(f"sqlite:///{tmp_path}/gateway.db")
+
+
+def test_a_full_disk_is_unavailable_and_over_when_there_is_room(store: Store) -> None:
+    store.write(add("+12065550101"))
+    pages = store.write(lambda tx: tx.query("PRAGMA page_count"))[0]["page_count"]
+    store.write(lambda tx: tx.query(f"PRAGMA max_page_count = {pages}"))
+    with pytest.raises(StoreUnavailable):
+        store.write(lambda tx: [tx.add_number(f"+1206555{i:04}", "simulator", "US", 1) for i in range(2000)])
+    assert numbers(store) == {"+12065550101"}
+    store.write(lambda tx: tx.query("PRAGMA max_page_count = 1000000"))
+    store.write(add("+12065550102"))
+    assert len(numbers(store)) == 2
+
+
+def test_no_error_of_the_database_shows_what_was_written(store: Store) -> None:
+    def wrong(tx: Tx) -> None:
+        tx.query("INSERT INTO nowhere VALUES (:secret)", secret="+12065550177")
+
+    with pytest.raises(StoreUnavailable) as caught:
+        store.write(wrong)
+    assert "5550177" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_another_process_may_read_the_file_while_we_write(store: Store, tmp_path: Path) -> None:
+    store.write(add("+12065550101"))
+    other = sqlite3.connect(tmp_path / "gateway.db")
+    assert other.execute("SELECT COUNT(*) FROM numbers").fetchone() == (1,)
+    other.close()
