@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from faces.flowroute import FlowrouteFace
 from faces.signalwire import SignalWireFace
 from faces.standin import StandIn
+from gateway_flowroute import Flowroute
 from gateway_signalwire import SignalWire
 
 from gateway import (
@@ -39,6 +41,7 @@ from gateway.testing.network import Fate, Fault, Network
 
 ALICE, BOB, MASK = "+12065550101", "+12065550102", "+12065550199"
 PROJECT, TOKEN, SIGNING = "00000000-0000-4000-8000-000000000001", "made-up-token", "PSK_made_up"
+BEGIN = 1_767_323_045
 PICTURE = "https://media.example.com/a.jpg?signature=a%2Fb"
 TEXT = " Is it 'free' & <ok>? 👋\n\nÅ"
 
@@ -53,10 +56,8 @@ class Line:
 
 
 def flowroute(url: str, **settings: Any) -> Carrier:
-    flowroute = pytest.importorskip("gateway_flowroute").Flowroute
     settings = {"access_key": "made-up-access", "secret_key": "made-up-secret", "api_url": f"{url}/v2.2", **settings}
-    carrier: Carrier = flowroute(flowroute.Settings(**settings), CarrierSession())
-    return carrier
+    return Flowroute(Flowroute.Settings(**settings), CarrierSession())
 
 
 def signalwire(url: str, **settings: Any) -> Carrier:
@@ -75,7 +76,7 @@ FACES = {
 @contextmanager
 def connected(face: str, **settings: Any) -> Iterator[Line]:
     speaks, build = FACES[face]
-    seconds = itertools.count(1_767_323_045)  # each text in a second of its own: dates on the wire are no finer
+    seconds = itertools.count(BEGIN + 1)  # each text in a second of its own: dates on the wire are no finer
     with Network(face=speaks, clock=lambda: next(seconds) * 1000) as network:
         carrier = build(network.url, **settings)
         gateway = StandIn(carrier)
@@ -97,7 +98,8 @@ def calls(request: pytest.FixtureRequest) -> Iterator[Line]:
 
 
 def message(**changes: Any) -> OutboundMessage:
-    return replace(OutboundMessage(id="m1", sender=MASK, recipient=BOB, text=TEXT), **changes)
+    tried = datetime.fromtimestamp(BEGIN, timezone.utc)
+    return replace(OutboundMessage(id="m1", sender=MASK, recipient=BOB, text=TEXT, first_tried_at=tried), **changes)
 
 
 def test_a_persons_text_is_understood(line: Line) -> None:

@@ -91,6 +91,13 @@ def test_no_gateway_is_status_0_and_a_restarted_one_is_found(network: Network, g
     assert network.handset(ALICE).text(MASK, "after").status == 200
 
 
+def test_a_kept_connection_the_gateway_has_closed_is_not_used(network: Network, gateway: StandIn) -> None:
+    assert network.handset(ALICE).text(MASK, "before").status == 200
+    gateway.close()
+    gateway.open()
+    assert network.handset(ALICE).text(MASK, "after").status == 200
+
+
 def test_without_a_webhook_url_nobody_can_text() -> None:
     with Network(KEY) as network, pytest.raises(RuntimeError, match="webhook_url"):
         network.handset(ALICE).text(MASK, "hello")
@@ -204,7 +211,7 @@ def test_what_it_cannot_read_is_refused(network: Network, method: str, path: str
 def test_a_body_whose_end_it_cannot_tell_is_refused(network: Network, header: str) -> None:
     with socket.create_connection(("127.0.0.1", urlsplit(network.url).port), timeout=5) as client:
         client.sendall(f"POST /messages HTTP/1.1\r\nAuthorization: Bearer {KEY}\r\n{header}\r\n\r\n".encode())
-        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert b"Content-Length, at most" in client.recv(1000)
 
 
 def test_a_connection_is_kept(network: Network) -> None:

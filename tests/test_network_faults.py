@@ -71,6 +71,7 @@ def simulator(network: Network) -> Simulator:
     [
         pytest.param(Fault.unavailable(), RetryableSendError, Fate.REFUSED, 503, id="unavailable"),
         pytest.param(Fault.status(500), RetryableSendError, Fate.REFUSED, 500, id="broken"),
+        pytest.param(Fault.status(599), RetryableSendError, Fate.REFUSED, 599, id="a status without a name"),
         pytest.param(Fault.throttled(7), Throttled, Fate.REFUSED, 429, id="throttled"),
         pytest.param(Fault.unauthorized(), CarrierMisconfigured, Fate.REFUSED, 401, id="unauthorized"),
         pytest.param(Fault.refused(), PermanentSendError, Fate.REFUSED, 400, id="refused"),

@@ -9,7 +9,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, answer: Answer) -> None:
         body = answer.body.encode()
-        phrase = HTTPStatus(answer.status).phrase
+        phrase = responses.get(answer.status, "")
         lines = [f"HTTP/1.1 {answer.status} {phrase}", f"Content-Type: {answer.content_type}"]
         lines.append(f"Content-Length: {len(body)}")
         if answer.retry_after is not None:
