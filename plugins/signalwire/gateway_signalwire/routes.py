@@ -41,7 +41,7 @@ def _callable(call: InboundCall, route: Connect) -> list[Callee]:
 
 def _swml(call: InboundCall, route: CallRoute) -> list[dict[str, Any]]:
     if isinstance(route, Refuse):
-        words = answers.literal(route.words)
+        words = answers.literal(answers.legal(route.words))
         return [{"answer": {}}, {"play": {"url": f"say:{words}"}}, {"hangup": {}}]
     callees = _callable(call, route)
     return [{"connect": _connect(callees, route)}] if callees else [{"hangup": {"reason": "decline"}}]
