@@ -8,13 +8,19 @@ from dataclasses import dataclass
 
 from gateway.errors import InvalidNumber
 from gateway.masking import system_text, to_each
-from gateway.records import Kind, Lease, Leg, Origin, Session
+from gateway.records import Kind, Lease, Leg, MessageState, Origin, Session
 from gateway.settings import Settings
 from gateway.store import Tx
 
 SAME_PERSON = "the participants of a session must be different people"
 EXPIRED = "expired"  #: an expired session stays on the list of its mask until that is deleted
+REFUSED = frozenset(
+    {MessageState.FAILED, MessageState.SUPPRESSED}
+)  #: a text that its carrier or recipient will not take
 OUR_OWN = "a participant cannot be one of the pool's own numbers"
+
+#: A text in one of these states has not left us, and will not.
+_UNSENT = REFUSED | {MessageState.EXPIRED, MessageState.BLOCKED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +75,55 @@ def end(tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, 
     return ended
 
 
+def refuse(tx: Tx, opened: Opened, settings: Settings, now: int) -> bool:
+    """End a session whose start texts did not all get through. Return False if somebody else ended it before.
+
+    A start text that has not left us is taken back; to whoever got one, or may have, goes the end text.
+    """
+    if not end(tx, opened.session, "refused", settings, now):
+        return False
+    kept = (tx.message(id) for id in opened.start_texts if not tx.cancel(id, "its session was refused", now))
+    reached = {text.recipient for text in kept if text.state not in _UNSENT}
+    legs = tuple(leg for leg in opened.session.legs if leg.participant in reached)
+    _tell(tx, opened.session, legs, settings.session_end_msg, Kind.END, settings, now)
+    return True
+
+
+def clear(tx: Tx, mask: str, carrier: str, settings: Settings, now: int) -> int:
+    """End every session on a mask of `carrier`, list none of those that were on it any more, and return how many ended.
+
+    Nobody is told.
+    """
+    live = tx.live_on(mask, carrier)
+    for session in live:
+        end(tx, session, "ended", settings, now)
+    tx.unlist(mask, carrier)
+    return len(live)
+
+
+def is_plain(session: Session, carrier: str) -> bool:
+    """Return whether two people share one number of `carrier`: the only form of a session the inherited APIs know."""
+    return len(session.legs) == 2 and all(
+        (leg.mask, leg.carrier) == (session.legs[0].mask, carrier) for leg in session.legs
+    )
+
+
+def in_progress(tx: Tx, carrier: str, now: int) -> list[Session]:
+    """Return the sessions in progress of two people who share one number of `carrier`, oldest first."""
+    return [session for session in tx.sessions_of(carrier, now) if is_plain(session, carrier)]
+
+
 def tell(tx: Tx, session: Session, text: str, kind: Kind, settings: Settings, now: int) -> tuple[int, ...]:
     """Queue a system text to every participant and return the messages' ids; nothing if `text` is blank."""
+    return _tell(tx, session, session.legs, text, kind, settings, now)
+
+
+def _tell(
+    tx: Tx, session: Session, legs: tuple[Leg, ...], text: str, kind: Kind, settings: Settings, now: int
+) -> tuple[int, ...]:
     if not text:
         return ()
-    outgoing = to_each(session.legs, system_text(settings.org_name, text), kind, session.id)
+    outgoing = to_each(legs, system_text(settings.org_name, text), kind, session.id)
     return tuple(tx.enqueue(one, now=now, validity_ms=settings.validity_ms) for one in outgoing)
 
 

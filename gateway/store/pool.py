@@ -50,7 +50,7 @@ class PoolUnit(EventUnit):
         if found is None or found.carrier != carrier:
             raise NumberUnknown("the number is not in the pool")
         if found.live:
-            raise NumberInUse(self._session_on(number))
+            raise NumberInUse(self.session_on(number) or "")
         self.query("DELETE FROM numbers WHERE number = :number", number=number)
 
     def number(self, number: str) -> PoolNumber | None:
@@ -84,9 +84,14 @@ class PoolUnit(EventUnit):
         """Take `legs` live leases off a number, and give it a new place in the random order."""
         self.run(_RELEASE, number=number, session=session, legs=legs, shuffle=secrets.randbelow(SHUFFLE))
 
-    def _session_on(self, number: str) -> str:
-        rows = self.query("SELECT session FROM leases WHERE mask = :mask AND state = 'live' LIMIT 1", mask=number)
-        return str(rows[0]["session"]) if rows else ""
+    def session_on(self, number: str) -> str | None:
+        """Return the oldest live session on a number, or None."""
+        rows = self.query(
+            "SELECT s.id FROM leases l JOIN sessions s ON s.id = l.session "
+            "WHERE l.mask = :mask AND l.state = 'live' ORDER BY s.seq LIMIT 1",
+            mask=number,
+        )
+        return str(rows[0]["id"]) if rows else None
 
 
 def _pool_number(row: Row) -> PoolNumber:

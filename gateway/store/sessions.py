@@ -102,26 +102,46 @@ class SessionUnit(OptOutUnit):
         return self._session(rows[0])
 
     def sessions_of(self, carrier: str, now: int) -> list[Session]:
-        """Return the sessions in progress that live on a single number, one of `carrier`, oldest first."""
+        """Return the sessions in progress with a leg on a number of `carrier`, oldest first, each with all its legs."""
         rows = self.query(
             "SELECT s.*, l.position, l.participant, l.mask, l.carrier FROM sessions s JOIN legs l ON l.session = s.id "
             "WHERE s.state = 'live' AND (s.expires_at IS NULL OR s.expires_at > :now) ORDER BY s.seq, l.position",
             now=now,
         )
-        return [s for s in _grouped(rows) if {(leg.mask, leg.carrier) for leg in s.legs} == {(s.legs[0].mask, carrier)}]
+        return [session for session in _grouped(rows) if any(leg.carrier == carrier for leg in session.legs)]
 
-    def listed_on(self, mask: str) -> list[Session]:
-        """Return the sessions on `mask` that nobody has ended or unlisted, expired ones too, oldest first."""
+    def live_on(self, mask: str, carrier: str) -> list[Session]:
+        """Return the live sessions on `mask`, as a number of `carrier`, oldest first."""
         rows = self.query(
-            "SELECT s.* FROM sessions s WHERE s.unlisted = 0 "
-            "AND s.id IN (SELECT session FROM legs WHERE mask = :mask) ORDER BY s.seq",
+            "SELECT * FROM sessions WHERE state = 'live' AND id IN (SELECT l.session FROM leases l "
+            "JOIN legs g ON g.session = l.session AND g.position = l.position "
+            "WHERE l.mask = :mask AND l.state = 'live' AND g.carrier = :carrier) ORDER BY seq",
             mask=mask,
+            carrier=carrier,
         )
         return [self._session(row) for row in rows]
 
-    def unlist(self, session: str) -> None:
-        """Take an ended session off the list of its mask."""
-        self.query("UPDATE sessions SET unlisted = 1 WHERE id = :id", id=session)
+    def listed_on(self, mask: str, carrier: str) -> list[Session]:
+        """Return the sessions on `mask`, as a number of `carrier`, that nobody has ended or unlisted, oldest first.
+
+        Expired ones too.
+        """
+        rows = self.query(
+            "SELECT * FROM sessions WHERE unlisted = 0 AND id IN "
+            "(SELECT session FROM legs WHERE mask = :mask AND carrier = :carrier) ORDER BY seq",
+            mask=mask,
+            carrier=carrier,
+        )
+        return [self._session(row) for row in rows]
+
+    def unlist(self, mask: str, carrier: str) -> None:
+        """Take the ended sessions on `mask`, as a number of `carrier`, off its list."""
+        self.query(
+            "UPDATE sessions SET unlisted = 1 WHERE unlisted = 0 AND state = 'ended' AND id IN "
+            "(SELECT session FROM legs WHERE mask = :mask AND carrier = :carrier)",
+            mask=mask,
+            carrier=carrier,
+        )
 
     def forget_leases(self, now: int) -> int:
         """Drop leases whose quarantine is over, a bounded number, and return how many."""
