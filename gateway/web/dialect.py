@@ -24,16 +24,16 @@ def written(ms: int | None) -> str | None:
     return None if ms is None else f"{moment(ms):%Y-%m-%d %H:%M:%S}"
 
 
-def span_ms(value: Any, unit_ms: int) -> int:
-    """Return a span of time, a JSON number of units of `unit_ms`, in ms: 0 for 0, else at least 1.
+def span_ms(value: Any, unit_ms: int, units: str) -> int:
+    """Return a span of time, a JSON number of `units` of `unit_ms` each, in ms: 0 for 0, else at least 1.
 
-    Raises `ValueError` in words that go after the argument's name.
+    Raises `ValueError` in words that follow the argument's name.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("must be a number")
-    if not 0 <= value <= LONGEST_MS / unit_ms:  # neither is NaN
-        raise ValueError("must be a number from 0 to that of a century")
-    return math.ceil(value * unit_ms)
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value * unit_ms <= LONGEST_MS
+    if not fits:
+        raise ValueError(f"must be a number of {units}, 0 or more, and no more than a century")
+    milliseconds: int = math.ceil(value * unit_ms)
+    return milliseconds
 
 
 def sweep(context: Context) -> int:

@@ -72,7 +72,7 @@ def list_numbers(context: Context) -> bottle.HTTPResponse:
 def add_numbers(context: Context) -> bottle.HTTPResponse:
     """Add numbers to the pool, all of them or, where one is none, nothing. Those already there are skipped."""
     given = _param(_body(), "phone_numbers")
-    listed = [one for one in str(given).replace(" ", "").split(",") if one] if isinstance(given, str) else [given]
+    listed = given.replace(" ", "").split(",") if isinstance(given, str) else [given]
     numbers = {number: region(number) for number in map(_number, listed)}
     now = context.clock()
 
@@ -105,11 +105,11 @@ def bind_mask(context: Context) -> bottle.HTTPResponse:
     """Open a session between a client and a contractor, and answer with its mask."""
     body = _body()
     contractor, client = _param(body, "contractor_number"), _param(body, "client_number")
-    people = [_number(client), _number(contractor)]
+    contractor, client = _number(contractor), _number(client)
     life = _life(body.get("expires_in"))
     now = sweep(context)
     try:
-        session = context.store.write(lambda tx: _open(tx, context, people, life, now))
+        session = context.store.write(lambda tx: _open(tx, context, (client, contractor), life, now))
     except InvalidNumber as error:
         return _text(str(error), 400)
     except NoNumberFree:
@@ -174,9 +174,9 @@ def _body() -> dict[str, Any]:
 
 
 def _param(body: dict[str, Any], name: str) -> Any:
-    """Return what must be there, and not blank. Else the answer is 400."""
+    """Return what must be there: null, 0 and what is empty count as missing, as they always did."""
     value = body.get(name)
-    if value is None or (isinstance(value, str) and not value.replace(",", "").strip()):
+    if not value:
         raise _text(f"Required param {name} missing", 400)
     return value
 
@@ -192,9 +192,9 @@ def _number(value: Any) -> str:
 def _life(value: Any) -> int:
     """Return `expires_in` in ms: 24 h where it is absent, 0 where the mask shall not expire."""
     try:
-        return LIFE_MS if value is None else span_ms(value, SECOND)
+        return LIFE_MS if value is None else span_ms(value, SECOND, "seconds")
     except ValueError as error:
-        raise _text(f"expires_in {error} (seconds)", 400) from None
+        raise _text(f"expires_in {error}", 400) from None
 
 
 def _text(words: str, status: int = 200) -> bottle.HTTPResponse:

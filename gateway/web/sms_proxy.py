@@ -249,9 +249,9 @@ def _number(value: str, name: str) -> str:
 def _window(value: Any) -> int | None:
     """Return `expiry_window` in ms; None where the session shall not expire."""
     try:
-        return None if value is None else span_ms(value, MINUTE) or None
+        return None if value is None else span_ms(value, MINUTE, "minutes") or None
     except ValueError as error:
-        raise _no(f"'expiry_window' {error} (minutes)", "invalidAPIUsage") from None
+        raise _no(f"'expiry_window' {error}", "invalidAPIUsage") from None
 
 
 def _no(message: str, reason: str, status: int = 400) -> bottle.HTTPResponse:
