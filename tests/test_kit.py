@@ -2,12 +2,14 @@
 
 The kit is the one thing whose own faults nobody would notice. The carrier is `kit/gateway_acme.py`, its author's test
 file `kit/acme_conformance.py`; both are copied into a folder of their own, installed there, and run in this process.
-The faults are in `kit/faults.txt`.
+The faults are in `kit/faults.txt`, those planted in our Flowroute plugin in `kit/flowroute_faults.txt`.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +20,9 @@ from gateway.testing import CarrierConformance, Sends
 pytest_plugins = ["pytester"]
 
 KIT = Path(__file__).parent / "kit"
+PLUGIN = Path(__file__).parent.parent / "plugins" / "flowroute"
 CARRIER = "gateway_acme.py"
 TESTS = "test_acme.py"
-DIST = "acme-1.0.dist-info"
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,47 @@ def _edit(file: str, body: str) -> Edit:
     return Edit(file, old, new)
 
 
-FAULTS = read_faults((KIT / "faults.txt").read_text("utf-8"))
+@dataclass(frozen=True)
+class Author:
+    """A correct plugin: its distribution, its entry point, and its files as {where to: where from}."""
+
+    distribution: str
+    entry_point: str
+    files: Mapping[str, Path]
+
+
+Installer = Callable[[Author], Path]
+
+ACME = Author("acme", "acme = gateway_acme", {CARRIER: KIT / CARRIER, TESTS: KIT / "acme_conformance.py"})
+FLOWROUTE = Author(
+    "maskgate_flowroute",
+    "flowroute = gateway_flowroute",
+    {str(path.relative_to(PLUGIN)): path for path in PLUGIN.glob("gateway_flowroute/*.py")}
+    | {TESTS: PLUGIN / "tests" / "test_conformance.py"}
+    | {f"payloads/{path.name}": path for path in (PLUGIN / "tests" / "payloads").iterdir()},
+)
 
 
 @pytest.fixture
-def author(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of an author: a correct carrier, installed, and its tests."""
-    folder = pytester.path
-    (folder / DIST).mkdir()
-    for path, text in {
-        CARRIER: (KIT / CARRIER).read_text("utf-8"),
-        TESTS: (KIT / "acme_conformance.py").read_text("utf-8"),
-        f"{DIST}/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
-        f"{DIST}/entry_points.txt": "[maskgate]\nacme = gateway_acme\n",
-    }.items():
-        (folder / path).write_text(text, "utf-8")
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they cost a second a run
-    return folder
+def install(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Installer:
+    """Return what puts an author's plugin into a folder of its own, before all others on the path."""
+
+    def install(author: Author) -> Path:
+        folder = pytester.path
+        info = folder / f"{author.distribution}-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {author.distribution}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[maskgate]\n{author.entry_point}\n")
+        for target, source in author.files.items():
+            (folder / target).parent.mkdir(exist_ok=True)
+            (folder / target).write_bytes(source.read_bytes())
+        monkeypatch.syspath_prepend(folder)
+        for name in [name for name in sys.modules if name.startswith(("gateway_acme", "gateway_flowroute"))]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they cost a second a run
+        return folder
+
+    return install
 
 
 def failures(pytester: pytest.Pytester, *options: str) -> list[str]:
@@ -95,13 +120,22 @@ def plant(folder: Path, fault: Fault) -> None:
         path.write_text(text.replace(edit.old, edit.new), "utf-8")
 
 
-def test_a_correct_carrier_passes(pytester: pytest.Pytester, author: Path) -> None:
+@pytest.mark.parametrize("author", [ACME, FLOWROUTE], ids=lambda author: author.distribution)
+def test_a_correct_carrier_passes(pytester: pytest.Pytester, install: Installer, author: Author) -> None:
+    install(author)
     assert failures(pytester) == []
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
-def test_a_planted_fault_is_caught(pytester: pytest.Pytester, author: Path, fault: Fault) -> None:
-    plant(author, fault)
+@pytest.mark.parametrize(
+    ("author", "fault"),
+    [
+        pytest.param(author, fault, id=f"{author.distribution}-{fault.id}")
+        for author, faults in ((ACME, "faults.txt"), (FLOWROUTE, "flowroute_faults.txt"))
+        for fault in read_faults((KIT / faults).read_text("utf-8"))
+    ],
+)
+def test_a_planted_fault_is_caught(pytester: pytest.Pytester, install: Installer, author: Author, fault: Fault) -> None:
+    plant(install(author), fault)
     assert failures(pytester, "-x", "-k", fault.caught_by), f"{fault.id} was not caught by {fault.caught_by}"
 
 

@@ -50,17 +50,26 @@ GARBAGE: list[tuple[str, str, bytes]] = [
     ("an unknown type", "image/png", b"\x89PNG\r\n\x1a\n"),
 ]
 
+#: Private, and in a place or form that no carrier expects: an error about it must not repeat it.
+PRIVATE_NUMBER = "2065550171"
+PRIVATE_TEXT = "Meet me at the docks"
+
 #: What a JSON field may hold instead of what it should.
 WRONG: list[Any] = [
     None, True, False, 0, -1, 1.5, 12065550177, 10**30, 10**400, float("inf"), float("-inf"), float("nan"),
-    "", " ", "x", "12065550177", "\x00", "\ud800", "é👋", "+", "null", "9" * 400, "99999-99-99T99:99:99Z",
-    [], [None], [[]], ["x"], {}, {"x": {}}, {"id": None},
+    "", " ", "x", "12065550177", "\x00", "\ud800", "é👋", "+", "null", "9" * 400, PRIVATE_TEXT,
+    f"+1{PRIVATE_NUMBER}+12065550172", "2026-99-99T99:99:99Z",
+    [], [None], [[]], ["x"], [PRIVATE_TEXT], [f"1{PRIVATE_NUMBER}"], {}, {"x": {}}, {"id": None}, {"x": PRIVATE_TEXT},
 ]  # fmt: skip
+
+#: The same for a carrier's answers, which hold many records.
+WRONG_IN_ANSWERS: list[Any] = [None, True, 7, 10**400, float("inf"), "", "x", "\ud800", [], [None], {}, {"x": {}}]
 
 #: What a form field may hold, as it stands in the form.
 WRONG_FIELDS = [
     "", "+", "x", "0", "-1", "1.5", "12065550177", "9" * 400, "1e999", "nan", "%00", "%FF%FE", "%ED%A0%80", "%F0%9F",
-    "null", "%5B%5D", "%7B%7D", "%2B", "%0D%0A", "99999-99-99T99%3A99%3A99Z",
+    "null", "%5B%5D", "%7B%7D", "%2B", f"%2B1{PRIVATE_NUMBER}%2B12065550172", PRIVATE_TEXT.replace(" ", "+"),
+    "%0D%0A", "2026-99-99T99%3A99%3A99Z",
 ]  # fmt: skip
 
 
@@ -94,7 +103,7 @@ def twisted(request: WebhookRequest) -> Iterator[tuple[str, WebhookRequest]]:
         for name, text in _twisted_fields(request.body.decode("utf-8")):
             yield name, replace(request, body=text.encode("utf-8"))
     elif request.body:
-        for name, value in _twisted_values(json.loads(request.body)):
+        for name, value in _twisted_values(json.loads(request.body), WRONG):
             yield name, replace(request, body=json.dumps(value).encode("ascii"))
     else:
         for name, text in _twisted_fields(urlsplit(request.url).query):
@@ -111,15 +120,15 @@ def _twisted_fields(text: str) -> Iterator[tuple[str, str]]:
             yield f"{name} is {value[:20]}", "&".join([*before, f"{name}={value}", *after])
 
 
-def _twisted_values(value: Any) -> Iterator[tuple[str, Any]]:
+def _twisted_values(value: Any, wrongs: list[Any]) -> Iterator[tuple[str, Any]]:
     """Yield `value` with each part of it, at every depth, left out or replaced."""
     if not isinstance(value, (dict, list)):
         return
     for key in value if isinstance(value, dict) else range(len(value)):
         yield f"without {key!r}", _without(value, key)
-        for wrong in WRONG:
+        for wrong in wrongs:
             yield f"{key!r} is {str(wrong)[:20]!r}", _with(value, key, wrong)
-        for name, inner in _twisted_values(value[key]):
+        for name, inner in _twisted_values(value[key], wrongs):
             yield f"{key!r} → {name}", _with(value, key, inner)
 
 
@@ -193,4 +202,4 @@ def _without_query(request: WebhookRequest) -> str:
 
 def changed_answers(value: Any) -> Iterator[tuple[str, Any]]:
     """Yield a carrier's JSON answer with each of its fields in turn left out or of the wrong type."""
-    yield from _twisted_values(value)
+    yield from _twisted_values(value, WRONG_IN_ANSWERS)

@@ -49,9 +49,9 @@ class LookupChecks(Kit):
         assert outcome is None or isinstance(outcome, Submission)
 
     def test_skips_other_words(self, sending: Carrier, looked: Looks) -> None:
-        ref = self._ref(looked)
+        self._ref(looked)
         outcome, _ = self._look(sending, looked, replace(looked.message, text=f"{looked.message.text}, or not"))
-        assert outcome != Submission(carrier_ref=ref), "the record's text is another one"
+        assert outcome is None, "no record has this text"
 
     @pytest.mark.parametrize("failure", FAILURES)
     def test_never_denies_what_it_could_not_ask(self, sending: Carrier, failure: str) -> None:
@@ -77,8 +77,9 @@ class LookupChecks(Kit):
                 outcome = outcome_of(lambda: sending.lookup(self._message()))
             assert isinstance(outcome, SendError), f"{body[:20]!r} does not say that the carrier has no such message"
 
-    def test_survives_records_of_unknown_form(self, sending: Carrier, looked: Looks) -> None:
-        self._ref(looked)
+    def test_survives_records_of_unknown_form(self, sending: Carrier) -> None:
+        self._needs_lookup()
+        looked = next(row for row in self.lookups if isinstance(row.outcome, Submission))
         answers = [looked.answer] if isinstance(looked.answer, HttpAnswer) else list(looked.answer)
         for name, changed in garbage.changed_answers(answers[0].json):
             answer = [replace(answers[0], json=changed), *answers[1:]]
