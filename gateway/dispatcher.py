@@ -19,6 +19,7 @@ from gateway.clock import Clock, now_ms
 from gateway.desk import Desk
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import sweep
+from gateway.logs import log_bug
 from gateway.owner import this_process
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
@@ -116,16 +117,21 @@ class Dispatcher:
     # --- the loop -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not (self._stopping and not self._busy()):
-            try:
-                wake_at = self.turn()
-            except StoreUnavailable as error:
-                log.error("the dispatcher waits for the database: %s", error)
-                wake_at = NEVER
-            except Exception:
-                log.exception("the dispatcher met a bug, and goes on")
-                wake_at = NEVER
+        while True:
+            wake_at = self._turn_or_log()
+            if self._stopping and not self._busy():
+                return
             self._sleep(wake_at)
+
+    def _turn_or_log(self) -> int:
+        """Turn; whatever goes wrong, go on a moment later."""
+        try:
+            return self.turn()
+        except StoreUnavailable as error:
+            log.error("the dispatcher waits for the database: %s", error)
+        except Exception as error:
+            log_bug(log, "the dispatcher", error)
+        return NEVER
 
     def turn(self) -> int:
         """Settle what came back, do what is due, claim and hand out. Return when to look again (ms).

@@ -1,8 +1,9 @@
-"""What is logged: our own lines and the plugins', one format, to standard error."""
+"""What is logged: our own lines and the plugins', one format, to standard error. Nothing of people: ids, masks, states."""
 
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterable
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -18,3 +19,9 @@ def configure(level: int, plugins: Iterable[str] = ()) -> None:
     for name in ("gateway", *plugins):
         logging.getLogger(name).setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
+
+
+def log_bug(log: logging.Logger, what: str, error: Exception) -> None:
+    """Log that `what` broke, and where; without the error's own words, which may hold numbers or texts."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s broke: %s\n%s", what, type(error).__name__, frames)

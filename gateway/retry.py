@@ -40,7 +40,7 @@ class Attempt:
 
     message: Message
     result: Submission | SendError | Expired | Held | Exception
-    looked_up: bool = False  #: the carrier was asked first whether it had the message
+    looked_up: bool = False  #: it comes from a look-up: nothing was sent
 
 
 def delay(attempt: int, base_ms: int, dice: Dice) -> int:
@@ -75,7 +75,9 @@ def outcome(attempt: Attempt, *, now: int, base_ms: int, dice: Dice, carrier_is_
     if isinstance(result, Held):
         return replace(unsent, state=MessageState.PARKED, reason="whether the carrier has it is unknown", due_at=now)
     if isinstance(result, SendError):
-        return _after_error(unsent, result, now)
+        # while the carrier cannot be asked, the message stays as uncertain as it was
+        state = MessageState.UNCERTAIN if attempt.looked_up else MessageState.QUEUED
+        return _after_error(replace(unsent, state=state), result, now)
     reason = f"the plugin failed: {type(result).__name__}"
     return replace(unsent, state=MessageState.PARKED, reason=reason, due_at=now)
 

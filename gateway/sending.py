@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from dataclasses import replace
 
 from gateway.carrier import Carrier
 from gateway.clock import Clock, moment
-from gateway.errors import CarrierMisconfigured, PermanentSendError, SendError, Throttled
+from gateway.errors import PermanentSendError, SendError
+from gateway.logs import log_bug
 from gateway.messages import UNSUPPORTED, Channel, OutboundMessage, Submission
 from gateway.records import Message, MessageState
 from gateway.retry import Attempt, Expired, Held
@@ -33,7 +33,7 @@ def attempt(
     except SendError as error:
         return Attempt(message=message, result=error)
     except Exception as error:
-        _log_bug(carrier, message, error)
+        log_bug(log, f"carrier {carrier.name} on message {message.id}, which is parked,", error)
         return Attempt(message=message, result=error)
 
 
@@ -57,21 +57,13 @@ def _look_up(carrier: Carrier, outbound: OutboundMessage, message: Message, hold
     """Return what the carrier knows of an uncertain message; None if it must be sent (again)."""
     try:
         found = carrier.lookup(outbound)
-    except (CarrierMisconfigured, Throttled):
-        raise
     except PermanentSendError as error:  # it will not let itself be asked
         log.warning("carrier %s refuses to be asked about messages (%s)", carrier.name, error.code)
         found = UNSUPPORTED
+    except SendError as error:
+        return Attempt(message=message, result=error, looked_up=True)
     if isinstance(found, Submission):
         return Attempt(message=message, result=found, looked_up=True)
     if found is UNSUPPORTED and hold:
         return Attempt(message=message, result=Held())
     return Attempt(message=message, result=Expired()) if message.expires_at <= clock() else None
-
-
-def _log_bug(carrier: Carrier, message: Message, error: Exception) -> None:
-    """Log where a plugin broke, without the error's own words: they may hold numbers or texts."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error(
-        "carrier %s broke on message %d, which is parked: %s\n%s", carrier.name, message.id, type(error).__name__, where
-    )

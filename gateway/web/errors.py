@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from http import HTTPStatus
 from typing import Any
 
 import bottle
 
 from gateway.errors import StoreUnavailable
+from gateway.logs import log_bug
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +41,10 @@ class Failures:
                 log.error("answered 503: %s", error)
                 return problem(503, "The gateway cannot reach its database. Try again.", {"Retry-After": "1"})
             except Exception as error:
-                log_bug(route.rule, error)
+                log_bug(log, str(route.rule), error)
                 return problem(500, "The gateway failed. What happened is in its log.")
 
         return answered
-
-
-def log_bug(where: str, error: Exception) -> None:
-    """Log where something broke, without the error's own words: they may hold numbers or texts."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s broke: %s\n%s", where, type(error).__name__, frames)
 
 
 def not_routed(error: bottle.HTTPError) -> str:

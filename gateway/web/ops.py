@@ -6,11 +6,13 @@ import bottle
 
 from gateway.errors import StoreUnavailable
 from gateway.web.context import Context
+from gateway.web.errors import Failures
 
 
 def make_app(context: Context) -> bottle.Bottle:
     """Return `/healthz` and `/readyz`. Both are open: they tell nothing."""
     app = bottle.Bottle()
+    app.install(Failures())
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -13,6 +13,7 @@ import bottle
 from gateway import inbound
 from gateway.carrier import Carrier
 from gateway.errors import StoreUnavailable, WebhookMalformed, WebhookRejected
+from gateway.logs import log_bug
 from gateway.messages import (
     CallProgress,
     CallRoute,
@@ -30,7 +31,7 @@ from gateway.store import Tx
 from gateway.web.auth import equal
 from gateway.web.bodies import read_body
 from gateway.web.context import Context
-from gateway.web.errors import Failures, log_bug, problem
+from gateway.web.errors import Failures, problem
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
         log.error("a webhook of %s was answered 503: %s", name, error)
         return bottle.HTTPResponse("", 503, {"Retry-After": "1"})
     except Exception as error:
-        log_bug(f"a webhook of {name}", error)
+        log_bug(log, f"a webhook of {name}", error)
         return bottle.HTTPResponse("", 503)
     return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": answer.content_type})
 
