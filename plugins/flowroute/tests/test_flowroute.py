@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,13 @@ def test_texts_go_where_the_setting_says(base: str) -> None:
     with responses.RequestsMock() as carrier:
         carrier.post("http://127.0.0.1:8080/v2.1/messages", json=ACCEPTED, status=202)
         assert flowroute(api_url=base).send(MESSAGE) == Submission(carrier_ref="mdr2-1")
+
+
+def test_the_readme_names_every_setting_and_its_default() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    for name, field in FlowrouteSettings.model_fields.items():
+        default = "–" if field.is_required() else f"`{field.default:g}`" if name == "rate" else f"`{field.default}`"
+        assert f"| `FLOWROUTE_{name.upper()}` | {default} |" in readme
 
 
 def test_keys_of_any_alphabet_make_a_header() -> None:
