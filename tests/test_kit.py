@@ -8,14 +8,19 @@ The faults are in `kit/faults.txt`, those planted in our Flowroute plugin in `ki
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from gateway.testing import CarrierConformance, Sends
+from gateway.testing.wire import NEVER_LEFT, NO_ANSWER
 
 pytest_plugins = ["pytester"]
 
@@ -146,3 +151,71 @@ def test_the_base_class_is_not_collected_by_itself() -> None:
 def test_a_misspelt_row_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="outcom"):
         Sends("accepted", wire={}, outcom=None)  # type: ignore[call-arg]
+
+
+# --- the failures the kit plays are those of real connections ----------------------------------
+
+
+def close(connection: socket.socket) -> None:
+    connection.close()
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def break_off(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\nhalf")
+    connection.close()
+
+
+def say_nothing(connection: socket.socket) -> None:
+    connection.settimeout(10)
+    connection.recv(1)  # returns when the client gives up
+    connection.close()
+
+
+def real_failure(behave: Callable[[socket.socket], None]) -> Exception:
+    """Return what `requests` raises when a server takes a request and then behaves like this."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            connection.recv(65536)
+            behave(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(requests.RequestException) as raised, requests.Session() as session:
+            session.post(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=(3, 0.2))
+        thread.join()
+    return raised.value
+
+
+def shape(error: Exception) -> list[type]:
+    """Return the types that tell one failure from another: of an error, of what it holds, and of its reason."""
+    inner = error.args[0]
+    reason = getattr(inner, "reason", None) or (inner.args[1] if len(inner.args) > 1 else None)
+    return [type(error), type(inner), *([type(reason)] if isinstance(reason, Exception) else [])]
+
+
+@pytest.mark.parametrize(
+    ("failure", "behave"),
+    [
+        ("read timeout", say_nothing),
+        ("connection reset", reset),
+        ("connection closed", close),
+        ("answer broken off", break_off),
+    ],
+)
+def test_a_failure_after_the_request_is_as_real_ones_are(failure: str, behave: Callable[[socket.socket], None]) -> None:
+    assert shape(real_failure(behave))[:2] == shape(NO_ANSWER[failure])[:2]
+
+
+def test_a_refused_connection_is_as_real_ones_are() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(requests.RequestException) as raised, requests.Session() as session:
+        session.post(f"http://127.0.0.1:{port}/", timeout=3)
+    assert shape(raised.value) == shape(NEVER_LEFT["connection refused"])
