@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway import plugins, values
 from gateway.carrier import Carrier
+from gateway.doors import is_loopback
 from gateway.errors import CarrierMisconfigured, ConfigError, GatewayError, RetryableSendError, SendError
 from gateway.messages import Channel
 from gateway.plugins import Installed
@@ -204,7 +205,7 @@ def database_findings(settings: Settings) -> list[Finding]:
 
 def access_findings(settings: Settings, rows: list[CarrierRow]) -> list[Finding]:
     """Return who can use the API, and who can pose as a carrier."""
-    alone = values.is_loopback(settings.listen_host) and _is_private(settings.public_url)
+    alone = is_loopback(settings.listen_host) and _is_private(settings.public_url)
     unsigned = [row.name for row in rows if row.state is State.READY and not row.signed]
     return [_api_access(settings, alone), *([_webhook_access(settings, alone, unsigned)] if unsigned else [])]
 

@@ -75,16 +75,6 @@ def listen(text: str) -> str:
     return join_listen(*split_listen(text))
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether `host`, a name or an address, can be reached from this machine only."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_public(host: str) -> bool:
     """Return whether the internet may know `host`: a name with a dot that is not a local one, or a global address."""
     try:
