@@ -70,6 +70,11 @@ def document(value: Any, algorithm: str = "") -> WebhookRequest:
     return WebhookRequest(url=URL, headers=headers, body=body)
 
 
+def swml(**steps: Any) -> dict[str, Any]:
+    """Return a SWML document of these methods, in order."""
+    return {"version": "1.0.0", "sections": {"main": [{name: parameters} for name, parameters in steps.items()]}}
+
+
 CALL = {
     "call_id": "11111111-2222-4333-8444-555555555555",
     "node_id": "66666666-7777-4888-8999-aaaaaaaaaaaa@us-east",
@@ -123,9 +128,7 @@ texts = [
                 form="swml",
             )
         ],
-        answer=WebhookResponse(
-            body='{"version": "1.0.0", "sections": {"main": [{"receive": {}}]}}', content_type="application/json"
-        ),
+        answer=WebhookResponse(body=json.dumps(swml(receive={})), content_type="application/json"),
     ),
 ]
 receipts = [
@@ -162,31 +165,21 @@ answers = [
         "SWML connect",
         SWML_CALL,
         ROUTE,
-        {
-            "version": "1.0.0",
-            "sections": {
-                "main": [
-                    {
-                        "connect": {
-                            "from": "+12065550198",
-                            "to": OTHER,
-                            "timeout": 25,
-                            "max_duration": 3600,
-                            "answer_on_bridge": True,
-                        }
-                    }
-                ]
-            },
-        },
+        swml(
+            connect={
+                "from": "+12065550198",
+                "to": OTHER,
+                "timeout": 25,
+                "max_duration": 3600,
+                "answer_on_bridge": True,
+            }
+        ),
     ),
     Answers(
         "SWML refuse",
         SWML_CALL,
         Refuse(words="This number is not in use."),
-        {
-            "version": "1.0.0",
-            "sections": {"main": [{"answer": {}}, {"play": {"url": "say:This number is not in use."}}, {"hangup": {}}]},
-        },
+        swml(answer={}, play={"url": "say:This number is not in use."}, hangup={}),
     ),
     Answers(
         "cXML connect",
@@ -320,14 +313,7 @@ class TestSignalWireInline(CarrierConformance):
             [InboundMessage(carrier_ref="m-1", sender=PERSON, recipient=MASK, text="Hello", form="swml")],
             [OutboundMessage(id="1", sender=MASK, recipient=OTHER, text="Hello", media=PICTURES)],
             WebhookResponse(
-                body=json.dumps(
-                    {
-                        "version": "1.0.0",
-                        "sections": {
-                            "main": [{"reply": {"to": OTHER, "from": MASK, "body": "Hello", "media": list(PICTURES)}}]
-                        },
-                    }
-                ),
+                body=json.dumps(swml(reply={"to": OTHER, "from": MASK, "body": "Hello", "media": list(PICTURES)})),
                 content_type="application/json",
             ),
         ),

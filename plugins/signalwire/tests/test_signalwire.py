@@ -68,7 +68,7 @@ def text(**changed: Any) -> InboundMessage:
         pytest.param({"Body": "“It’s” 👋 <b> & %41+"}, {"text": "“It’s” 👋 <b> & %41+"}, id="quotes and markup"),
         pytest.param({"NumMedia": "none"}, {}, id="NumMedia is no number"),
         pytest.param(
-            {"MediaUrl1": "https://b.example/2?x=%3D", "MediaUrl0": "https://b.example/1", "MediaUrl10": "https://b/3"},
+            {"MediaUrl2": "https://b.example/2?x=%3D", "MediaUrl0": "https://b.example/1", "MediaUrl10": "https://b/3"},
             {"media": ("https://b.example/1", "https://b.example/2?x=%3D", "https://b/3")},
             id="media in order, without NumMedia",
         ),

@@ -8,7 +8,7 @@ import pytest
 from gateway_signalwire import SignalWire
 from gateway_signalwire.settings import SignalWireSettings
 
-from gateway import CarrierSession, WebhookRejected, WebhookRequest
+from gateway import CarrierSession, WebhookMalformed, WebhookRejected, WebhookRequest
 
 KEY = "PSK_docs_0123456789abcdef"
 URL = "https://gw.example.com/hooks/signalwire/sms"
@@ -68,3 +68,10 @@ def test_verify_rejects_the_webhooks_of_another_project(webhook: WebhookRequest)
 
 def test_verify_takes_a_webhook_that_names_no_project() -> None:
     carrier(project_id=PROJECT).verify(request("From=1&To=2", FORM))
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '{"project_id": "' + "x" * 300 + '"}'], ids=["half", "list", "long"])
+def test_verify_leaves_what_cannot_be_read_to_parse(body: str) -> None:
+    carrier(project_id=PROJECT).verify(request(body, JSON))
+    with pytest.raises(WebhookMalformed):
+        carrier().parse(request(body, JSON))
