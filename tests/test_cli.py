@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -325,3 +326,25 @@ def test_piped_lines_are_neither_folded_nor_cut(acme: Path, monkeypatch) -> None
     assert f"maskgate-acme {version}" in run("carriers").output
     assert f"{long}/webhooks/acme/$GATEWAY_WEBHOOK_TOKEN" in run("carriers").output
     assert f"ok    GATEWAY_PUBLIC_URL: {long}\n" in run("check").output
+
+
+# --- serve --------------------------------------------------------------------------------------
+
+
+def test_serve_says_through_a_pipe_when_it_is_ready_and_stops_when_told(acme: Path, folder: Path, monkeypatch) -> None:
+    configure(monkeypatch, GATEWAY_LISTEN="127.0.0.1:0")
+    environment = {**os.environ, "PYTHONPATH": str(acme)}
+    command = [sys.executable, "-m", "gateway", "serve"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as running:
+        try:
+            said = []
+            while not (said and " ready on http://127.0.0.1:" in said[-1]):
+                said.append(running.stdout.readline())
+                assert said[-1], running.stderr.read()
+            running.send_signal(signal.SIGTERM)
+            rest, errors = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert running.returncode == 0
+    assert SECRET not in "".join(said) + rest + errors
