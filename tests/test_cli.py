@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner, Result
@@ -333,18 +334,21 @@ def test_piped_lines_are_neither_folded_nor_cut(acme: Path, monkeypatch) -> None
 
 def test_serve_says_through_a_pipe_when_it_is_ready_and_stops_when_told(acme: Path, folder: Path, monkeypatch) -> None:
     configure(monkeypatch, GATEWAY_LISTEN="127.0.0.1:0")
-    environment = {**os.environ, "PYTHONPATH": str(acme)}
+    environment = {**os.environ, "PYTHONPATH": str(acme), "PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-m", "gateway", "serve"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as running:
+        watchdog = Timer(30, running.kill)
+        watchdog.start()
         try:
-            said = []
+            said: list[str] = []
             while not (said and " ready on http://127.0.0.1:" in said[-1]):
                 said.append(running.stdout.readline())
                 assert said[-1], running.stderr.read()
             running.send_signal(signal.SIGTERM)
             rest, errors = running.communicate(timeout=30)
         finally:
+            watchdog.cancel()
             running.kill()
     assert running.returncode == 0
     assert SECRET not in "".join(said) + rest + errors
