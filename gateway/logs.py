@@ -1,4 +1,4 @@
-"""What is logged: our own lines and the plugins', one format, to standard error. Nothing of people: ids, masks, states."""
+"""What is logged, ours and the plugins', in one format, to standard error. Nothing of people: ids, masks, states."""
 
 from __future__ import annotations
 
