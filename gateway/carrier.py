@@ -47,14 +47,28 @@ class Carrier(ABC):
     name: ClassVar[str]  #: lower case, as in /webhooks/<name>; its settings begin with it in upper case
     Settings: ClassVar[type[BaseSettings]]  #: the variables it is configured by
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
-    signed: bool = False  #: True if every webhook that gives rise to a text or call carries a signature `verify` checks
-    opt_out: OptOut = OptOut.GATEWAY  #: who answers STOP
-    rate: Rate = Rate()  #: may be a property that reads the settings
-    inline: bool = False  #: True if replies travel inside the answer to a webhook and `send` cannot be used
+    opt_out: ClassVar[OptOut] = OptOut.GATEWAY  #: who answers STOP
 
     def __init__(self, settings: Any, http: CarrierSession) -> None:
         self.settings = settings
         self.http = http
+
+    # What follows may be a plain attribute of the class, or a property that reads the settings.
+
+    @property
+    def signed(self) -> bool:
+        """Whether `verify` checks a signature on every webhook that gives rise to a text or a call."""
+        return False
+
+    @property
+    def inline(self) -> bool:
+        """Whether texts can only travel inside the answer to a webhook: then `send` is never called."""
+        return False
+
+    @property
+    def rate(self) -> Rate:
+        """How fast the carrier may be sent to."""
+        return Rate()
 
     @abstractmethod
     def verify(self, request: WebhookRequest) -> None:

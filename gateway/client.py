@@ -6,6 +6,7 @@ tried again; once it has left and no answer came, the carrier may have acted on 
 
 from __future__ import annotations
 
+import ssl
 import threading
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,13 @@ from gateway.numbers import without_numbers
 Response = requests.Response
 
 TIMEOUT = (3.05, 15.0)  #: seconds to connect, and between bytes of the answer: requests has none by default
+#: What requests refuses to build a request from: nothing has left.
+_UNCALLABLE = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidHeader,
+)
 MAX_RETRY_AFTER = 3600.0  #: seconds; a carrier that asks for more is asked again after this
 
 
@@ -34,12 +42,14 @@ class CarrierSession:
     """HTTP to one carrier, from many threads. One request a call: never a retry, never a redirect.
 
     Each thread has a connection pool of its own. Proxies and CA bundle are read from the environment once,
-    here: reading them for each request costs a third of the CPU of a send.
+    here: reading them for each request costs a third of the CPU of a send. With `proxies` false none is used,
+    whatever the environment says: for what runs on this machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, proxies: bool = True) -> None:
         self._local = threading.local()
         probe = requests.Session()
+        self._proxies = proxies
         self._environment = probe.merge_environment_settings("https://carrier.invalid/", {}, None, None, None)
 
     def get(self, url: str, **kwargs: Any) -> Response:
@@ -61,8 +71,10 @@ class CarrierSession:
         kwargs.setdefault("allow_redirects", False)
         try:
             response = self._session().request(method, url, **kwargs)
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            raise CarrierMisconfigured("the carrier's URL cannot be called") from None
+        except _UNCALLABLE:
+            raise CarrierMisconfigured("the carrier's URL or credentials cannot be put into a request") from None
+        except requests.exceptions.InvalidJSONError:
+            raise PermanentSendError("the message cannot be written as JSON") from None
         except requests.RequestException as error:
             raise _in_our_terms(error) from None
         if check:
@@ -74,7 +86,7 @@ class CarrierSession:
         if session is None:
             session = self._local.session = requests.Session()
             session.trust_env = False
-            session.proxies = dict(self._environment["proxies"])
+            session.proxies = dict(self._environment["proxies"]) if self._proxies else {}
             session.verify = self._environment["verify"]
         return session
 
@@ -135,12 +147,13 @@ def retry_after(response: Response, default: float = 1.0) -> float:
 
 def _in_our_terms(error: requests.RequestException) -> RetryableSendError:
     """Tell a request that never left (try again) from one that may have arrived (uncertain)."""
-    if isinstance(
-        error, (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError, requests.exceptions.ProxyError)
-    ):
+    if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
         return RetryableSendError("could not connect")
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
         return RetryableSendError("could not connect")
+    # of TLS errors only this one surely comes before the request leaves
+    if any(isinstance(arg, ssl.SSLCertVerificationError) for arg in (reason, *getattr(reason, "args", ()))):
+        return RetryableSendError("the carrier's certificate is not valid")
     return UncertainSendError("no answer")

@@ -55,9 +55,7 @@ class Dispatcher:
         self._clock = clock
         self._dice = dice
         self._owner = this_process()
-        self._desks = {
-            name: Desk(carrier, settings.senders) for name, carrier in carriers.items() if not carrier.inline
-        }
+        self._desks = {name: Desk(carrier, settings.senders) for name, carrier in carriers.items()}
         self._answers: SimpleQueue[tuple[Desk, Attempt]] = SimpleQueue()
         self._unsettled: list[tuple[Desk, Attempt]] = []
         self._bell = threading.Condition()

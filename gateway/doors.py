@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from gateway.carrier import Carrier
 from gateway.settings import Settings
+from gateway.values import is_public
 
 
 def closed_doors(settings: Settings, carriers: Mapping[str, Carrier]) -> str:
     """Return in one message all that keeps the gateway from starting, or ""."""
-    if settings.insecure or is_loopback(settings.listen_host):
+    where = _reachable_on(settings)
+    if settings.insecure or not where:
         return ""
     missing = []
     if not settings.api_keys:
@@ -26,10 +29,17 @@ def closed_doors(settings: Settings, carriers: Mapping[str, Carrier]) -> str:
     if not missing:
         return ""
     return (
-        f"The gateway would listen on {settings.listen_host}, where others can reach it. Before that, set:\n"
+        f"Others could reach the gateway on {where}. Before that, set:\n"
         + "\n".join(f"  {line}" for line in missing)
-        + "\nOr listen on 127.0.0.1 (GATEWAY_LISTEN); GATEWAY_INSECURE=1 starts all the same."
+        + "\nGATEWAY_INSECURE=1 starts all the same."
     )
+
+
+def _reachable_on(settings: Settings) -> str:
+    """Return where strangers can reach the gateway: the address it listens on, or the proxy before it. Else ""."""
+    if not is_loopback(settings.listen_host):
+        return settings.listen_host or "every address of this machine"
+    return settings.public_url if is_public(urlsplit(settings.public_url).hostname or "") else ""
 
 
 def is_loopback(host: str) -> bool:

@@ -23,6 +23,9 @@ def attempt(
 
     An uncertain message is looked up first; `hold`: where that is unsupported, leave it to a human.
     """
+    if carrier.inline:
+        why = PermanentSendError("the carrier takes texts only inside the answer to a webhook: give it API credentials")
+        return Attempt(message=message, result=why)
     try:
         outbound = replace(to_carrier(carrier, message, receipt_url), taken_refs=taken_refs)
         if message.state is MessageState.UNCERTAIN:

@@ -97,6 +97,7 @@ class Gateway:
         self._server.task_dispatcher.shutdown()
         for channel in list(self._server.active_channels.values()):
             channel.handle_close()
+        self._server.trigger.close()
 
     def _turn(self) -> None:
         self._server.asyncore.loop(timeout=1.0, map=self._server._map, use_poll=True, count=1)

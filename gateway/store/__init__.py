@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from gateway.store.claims import ClaimUnit
 from gateway.store.db import Database
-from gateway.store.lanes import LaneUnit
 from gateway.store.outbox import NEVER
 from gateway.store.schema import migrate
 
@@ -20,8 +20,8 @@ __all__ = ["NEVER", "Store", "Tx", "check"]
 T = TypeVar("T")
 
 
-class Tx(LaneUnit):
-    """A unit of work in progress: events, pool, opt_outs, sessions, outbox, inbox, lanes, each on top of the last."""
+class Tx(ClaimUnit):
+    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims: one upon another."""
 
 
 class Store:

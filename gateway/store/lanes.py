@@ -1,4 +1,4 @@
-"""Lanes: messages of one (mask, recipient) leave in order, one at a time. Claim, settle, take over, expire.
+"""Lanes: messages of one (mask, recipient) leave in order, one at a time. Claim, settle, expire.
 
 A lane's row stands for whatever waits in it, so that a claim looks at lanes that are due and never at the backlog
 behind them; a mask's pace row stands for its lanes, so that a paced mask with a thousand lanes costs as much as one
@@ -7,7 +7,7 @@ with a single lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from gateway.messages import Rate, Weight
 from gateway.pacing import after
@@ -44,17 +44,14 @@ _CLAIM_LANE = Statement(
 )
 _NEXT_LANE = Statement("SELECT MIN(due_at) AS due_at FROM lanes WHERE mask = :mask AND owner = ''")
 _SET_PACE = Statement("UPDATE paces SET next_at = :next_at, free_us = :free_us WHERE name = :mask")
-_LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
+LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
 _SETTLE = Statement(
     "UPDATE outbox SET state = :state, reason = :reason, code = :code, carrier_ref = :ref, updated_at = :now, "
     "attempts = attempts - :uncounted WHERE id = :id AND state IN ('sending', 'uncertain') RETURNING id"
 )
-_FREE_LANE = Statement(
+FREE_LANE = Statement(
     "UPDATE lanes SET owner = '', due_at = :due, claimed_until = 0 "
     "WHERE mask = :mask AND recipient = :recipient AND owner = :owner RETURNING owner"
-)
-_RENEW = Statement(
-    "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
 )
 _OWNER = Statement("SELECT owner FROM lanes WHERE mask = :mask AND recipient = :recipient")
 #: Taken before an empty lane is looked for: whoever enqueues holds the same row.
@@ -110,9 +107,9 @@ class LaneUnit(InboxUnit):
         if (ours or outcome.state is MessageState.SENT) and self._write_outcome(outcome, now):
             self._follow_up(outcome, now)
         if ours:
-            self.run(_FREE_LANE, owner=owner, due=outcome.due_at or now, **lane)
+            self.run(FREE_LANE, owner=owner, due=outcome.due_at or now, **lane)
             self.run(_DROP_EMPTY_LANE, **lane)
-            self.run(_LOOK_AT, mask=sent.mask, due=outcome.due_at or now)
+            self.run(LOOK_AT, mask=sent.mask, due=outcome.due_at or now)
 
     def hold_back(self, name: str, until: int) -> None:
         """Let a mask (or, under its carrier's name, an account) send nothing before `until` (ms)."""
@@ -132,32 +129,6 @@ class LaneUnit(InboxUnit):
         rows = self.run(_NEXT_DUE, carrier=carrier)
         at = rows[0]["at"]
         return NEVER if at is None else max(int(at), self._account_free(carrier) // 1000)
-
-    def renew(self, owner: str, lanes: Iterable[Message], now: int) -> None:
-        """Put off the end of an owner's claims on the lanes of these messages."""
-        for held in lanes:
-            self.run(_RENEW, owner=owner, until=now + CLAIM_MS, mask=held.mask, recipient=held.recipient)
-
-    def owners(self) -> list[str]:
-        """Return who holds claims."""
-        return [row["owner"] for row in self.query("SELECT DISTINCT owner FROM lanes WHERE owner <> ''")]
-
-    def take_over(self, owner: str, run_out_by: int, due_at: int) -> int:
-        """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many."""
-        lanes = self.query(
-            "SELECT mask, recipient FROM lanes WHERE owner = :owner AND claimed_until <= :by",
-            owner=owner,
-            by=run_out_by,
-        )
-        for lane in lanes:
-            self.query(
-                "UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' "
-                "WHERE mask = :mask AND recipient = :recipient AND state = 'sending'",
-                **lane,
-            )
-            self.run(_FREE_LANE, owner=owner, due=due_at, **lane)
-            self.run(_LOOK_AT, mask=lane["mask"], due=due_at)
-        return len(lanes)
 
     def expire_messages(self, now: int) -> int:
         """Mark queued messages past their validity as expired, a bounded number, and return how many."""
@@ -202,7 +173,7 @@ class LaneUnit(InboxUnit):
             recipient=recipient,
             now=now,
         )
-        self.run(_LOOK_AT, mask=mask, due=now)
+        self.run(LOOK_AT, mask=mask, due=now)
 
     def _account_free(self, carrier: str) -> int:
         rows = self.run(_ACCOUNT, carrier=carrier)

@@ -10,7 +10,6 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway import (
     Carrier,
-    CarrierSession,
     CarrierSettings,
     Channel,
     Event,
@@ -41,6 +40,7 @@ class FlowrouteSettings(CarrierSettings):
     secret_key: SecretStr
     api_url: str = "https://api.flowroute.com/v2.2"  #: texts go to `<it>/messages`
     rate: float = 5.0  #: requests a second, for the whole account
+    number_rate: float = 1.0  #: parts a second, for each number
 
     @field_validator("api_url")
     @classmethod
@@ -50,11 +50,11 @@ class FlowrouteSettings(CarrierSettings):
             raise ValueError("must be a URL such as https://api.flowroute.com/v2.2")
         return value.rstrip("/")
 
-    @field_validator("rate")
+    @field_validator("rate", "number_rate")
     @classmethod
     def _positive(cls, value: float) -> float:
         if not 0 < value < float("inf"):
-            raise ValueError("must be a number of requests a second, greater than 0")
+            raise ValueError("must be so many a second, a number greater than 0")
         return value
 
 
@@ -69,10 +69,10 @@ class Flowroute(Carrier):
 
     settings: FlowrouteSettings
 
-    def __init__(self, settings: FlowrouteSettings, http: CarrierSession) -> None:
-        super().__init__(settings, http)
-        # 5 requests/s an account unless agreed otherwise: https://developer.flowroute.com/docs/sms-mms-best-practices/
-        self.rate = Rate(per_account=settings.rate)
+    @property
+    def rate(self) -> Rate:
+        """5 requests/s an account unless agreed otherwise: https://developer.flowroute.com/docs/sms-mms-best-practices/"""
+        return Rate(per_number=self.settings.number_rate, per_account=self.settings.rate)
 
     def weigh(self, message: OutboundMessage) -> Weight:
         """Count a text as one request and its parts, and an MMS so that one a second leaves: its own limit."""

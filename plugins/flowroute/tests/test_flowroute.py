@@ -56,7 +56,8 @@ def bodies(carrier: responses.RequestsMock) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("RATE", "0", "FLOWROUTE_RATE: must be a number of requests a second, greater than 0"),
+        ("RATE", "0", "FLOWROUTE_RATE: must be so many a second, a number greater than 0"),
+        ("NUMBER_RATE", "-1", "FLOWROUTE_NUMBER_RATE: must be so many a second, a number greater than 0"),
         ("RATE", "-1", "greater than 0"),
         ("RATE", "nan", "greater than 0"),
         ("RATE", "inf", "greater than 0"),
@@ -86,7 +87,7 @@ def test_texts_go_where_the_setting_says(base: str) -> None:
 def test_the_readme_names_every_setting_and_its_default() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
     for name, field in FlowrouteSettings.model_fields.items():
-        default = "–" if field.is_required() else f"`{field.default:g}`" if name == "rate" else f"`{field.default}`"
+        default = "–" if field.is_required() else f"`{field.default:g}`" if name.endswith("rate") else f"`{field.default}`"
         assert f"| `FLOWROUTE_{name.upper()}` | {default} |" in readme
 
 

@@ -41,17 +41,17 @@ class SignalWire(Carrier):
     opt_out = OptOut.GATEWAY  # signalwire.com/docs/platform/messaging: opt-outs are the customer's to keep
 
     @property
-    def signed(self) -> bool:  # type: ignore[override]
+    def signed(self) -> bool:
         """Whether there is a signing key to check signatures with."""
         return bool(self.settings.signing_keys)
 
     @property
-    def inline(self) -> bool:  # type: ignore[override]
+    def inline(self) -> bool:
         """Whether replies travel inside answers, since there is no API token to send with."""
         return self.settings.api_token is None
 
     @property
-    def rate(self) -> Rate:  # type: ignore[override]
+    def rate(self) -> Rate:
         """How fast one number may send: `SIGNALWIRE_RATE`. The account has no limit we would reach."""
         return Rate(per_number=self.settings.rate)
 

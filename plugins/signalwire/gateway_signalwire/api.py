@@ -77,7 +77,8 @@ def lookup(http: CarrierSession, settings: SignalWireSettings, message: Outbound
     and one that still waits in SignalWire's queue has no such date.
     """
     found = [record for record in _records(http, settings, message) if _is(record, message)]
-    oldest = min(found, key=_created, default=None)
+    # dates have whole seconds and lists begin with the newest: of equals the last is the oldest
+    oldest = min(reversed(found), key=_created, default=None)
     return Submission(carrier_ref=_sid(oldest)) if oldest else None
 
 

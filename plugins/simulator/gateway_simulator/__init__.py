@@ -78,7 +78,7 @@ class Simulator(Carrier):
     settings: SimulatorSettings
 
     @property
-    def rate(self) -> Rate:  # type: ignore[override]  # the contract allows a property
+    def rate(self) -> Rate:
         """Unlimited unless `SIMULATOR_RATE` says otherwise."""
         return Rate(per_number=self.settings.rate)
 

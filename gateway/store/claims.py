@@ -1,0 +1,43 @@
+"""Claims on lanes: who holds them, how long, and what happens when the holder is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.records import Message
+from gateway.store.db import Statement
+from gateway.store.lanes import CLAIM_MS, FREE_LANE, LOOK_AT, LaneUnit
+
+_RENEW = Statement(
+    "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
+)
+
+
+class ClaimUnit(LaneUnit):
+    """What a unit of work can do with claims."""
+
+    def renew(self, owner: str, lanes: Iterable[Message], now: int) -> None:
+        """Put off the end of an owner's claims on the lanes of these messages."""
+        for held in lanes:
+            self.run(_RENEW, owner=owner, until=now + CLAIM_MS, mask=held.mask, recipient=held.recipient)
+
+    def owners(self) -> list[str]:
+        """Return who holds claims."""
+        return [row["owner"] for row in self.query("SELECT DISTINCT owner FROM lanes WHERE owner <> ''")]
+
+    def take_over(self, owner: str, run_out_by: int, due_at: int) -> int:
+        """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many."""
+        lanes = self.query(
+            "SELECT mask, recipient FROM lanes WHERE owner = :owner AND claimed_until <= :by",
+            owner=owner,
+            by=run_out_by,
+        )
+        for lane in lanes:
+            self.query(
+                "UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' "
+                "WHERE mask = :mask AND recipient = :recipient AND state = 'sending'",
+                **lane,
+            )
+            self.run(FREE_LANE, owner=owner, due=due_at, **lane)
+            self.run(LOOK_AT, mask=lane["mask"], due=due_at)
+        return len(lanes)
