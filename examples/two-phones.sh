@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A masked conversation in curl, on this machine alone: a simulated carrier network with two phones, a gateway,
+# and every request you would make of it. Needs `gateway` on the PATH (or GATEWAY_BIN and PYTHON_BIN), and curl.
+set -euo pipefail
+gateway=${GATEWAY_BIN:-gateway}
+python=${PYTHON_BIN:-python3}
+folder=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$folder"' EXIT
+cd "$folder" # so that no .env and no gateway.db of yours takes part
+
+say() { printf '\n# %s\n' "$*"; }
+run() { # print a request as you would type it, then make it
+  printf '$ curl -s'
+  local word
+  for word in "$@"; do case $word in *[!A-Za-z0-9:/._+-]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac; done
+  printf '\n'
+  curl -sS --fail-with-body --max-time 20 "$@"
+  printf '\n'
+}
+first_line_of() { # wait until the file has a line that matches, and print it
+  timeout 20 sh -c "tail -n +1 -f '$1' 2>/dev/null | grep -m 1 '$2'"
+}
+
+say 'A carrier network of our own, with a handset for every number that is used.'
+"$python" -m gateway.testing.network --port 0 --key try-me >network.log &
+network=$(first_line_of network.log '^http')
+echo "$network"
+
+say 'The gateway, as it would run for real; only that its carrier is the simulated one.'
+export SIMULATOR_URL=$network SIMULATOR_KEY=try-me GATEWAY_TN_CARRIER=simulator GATEWAY_MASK_CARRIER=simulator
+GATEWAY_LISTEN=127.0.0.1:0 "$gateway" serve >gateway.log 2>&1 &
+url=$(first_line_of gateway.log ' ready on ' | grep -o 'http://.*')
+echo "$url"
+json='Content-Type: application/json'
+carrier='Authorization: Bearer try-me'
+curl -sS --fail-with-body -o /dev/null -X PUT "$network/webhook" -H "$carrier" -H "$json" -d "{\"url\": \"$url/webhooks/simulator\"}"
+
+say 'Put a number of ours into the pool: the mask.'
+run -X POST "$url/tn" -H "$json" -d '{"value": "12065550199"}'
+
+say 'Open a session between two people. Both are told that it has started.'
+run -X POST "$url/session" -H "$json" -d '{"participant_a": "12065550101", "participant_b": "12065550102", "expiry_window": 60}' | tee session
+session=$(grep -o '"session_id": "[0-9a-f]*"' session | cut -d '"' -f 4)
+
+say 'The first person texts the mask, the second answers: two handsets of the simulated network.'
+run -X POST "$network/handsets/+12065550101/text" -H "$carrier" -H "$json" -d '{"to": "+12065550199", "text": "Where are you?"}'
+run "$network/handsets/+12065550102/inbox?wait=2&timeout=10" -H "$carrier"
+run -X POST "$network/handsets/+12065550102/text" -H "$carrier" -H "$json" -d '{"to": "+12065550199", "text": "At the door."}'
+run "$network/handsets/+12065550101/inbox?wait=2&timeout=10" -H "$carrier"
+
+say 'What is in the pool, and which sessions are in progress.'
+run "$url/tn"
+run "$url/session"
+
+say 'End it. The number is free again, and a late text reaches nobody.'
+run -X DELETE "$url/session" -H "$json" -d "{\"session_id\": \"$session\"}"

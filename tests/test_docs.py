@@ -1,0 +1,75 @@
+"""What the README says is so: its tables against the code, its requests and answers against a real run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import settings_table
+
+TOP = Path(__file__).parent.parent
+README = (TOP / "README.md").read_text()
+
+#: What differs from run to run.
+CHANGING = [
+    (r"http://127\.0\.0\.1:[0-9]+", "URL"),
+    (r"\b[0-9a-f]{32}\b", "ID"),
+    (r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}", "TIME"),
+]
+
+
+def steady(text: str) -> str:
+    for pattern, word in CHANGING:
+        text = re.sub(pattern, word, text)
+    return text.strip()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return what the walk-through prints, run as a user would."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "SIMULATOR_"))}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", TOP / "examples" / "two-phones.sh"],
+        cwd=tmp_path_factory.mktemp("somewhere"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_walk_through_shows_each_phone_the_mask_and_never_the_other_number(run: str) -> None:
+    inboxes = re.findall(r'^\{"inbox": .*$', run, re.MULTILINE)
+    assert [("Where are you?" in inbox, "At the door." in inbox) for inbox in inboxes] == [(True, False), (False, True)]
+    assert not any("+12065550101" in inbox or "+12065550102" in inbox for inbox in inboxes)
+
+
+def test_every_session_in_the_readme_is_what_the_walk_through_prints(run: str) -> None:
+    blocks = re.findall(r"<!-- from examples/two-phones.sh -->\n```console\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        assert steady(block) in steady(run)
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    table = README.partition("## Settings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", table, re.MULTILINE)
+    expected = [(r.variable, f"`{r.default}`" if r.default else "–", r.description) for r in settings_table()]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("page", sorted(str(p.relative_to(TOP)) for p in TOP.rglob("*.md") if ".venv" not in p.parts))
+def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (TOP / page).read_text()):
+        assert (TOP / page).parent.joinpath(target).exists(), target
