@@ -14,6 +14,7 @@ RUN python -m venv /opt/gateway \
 
 # Root, so that the report can be written into a folder of whoever mounts it.
 FROM source AS test
+RUN apt-get update -q && apt-get install -qy --no-install-recommends curl && rm -rf /var/lib/apt/lists/*
 RUN pip install --root-user-action=ignore -e '.[dev]' $(printf ' -e %s' ./plugins/* ./examples/echo-carrier)
 ENTRYPOINT ["sh", "/src/.ci/image"]
 CMD ["test"]

@@ -75,7 +75,9 @@ class Carrier(ABC):
         """Raise `WebhookRejected` unless `request` comes from the carrier.
 
         A carrier that signs nothing returns and says so with `signed = False`: the gateway has then
-        checked `GATEWAY_WEBHOOK_TOKEN` before. Must not raise anything else, whatever the request holds.
+        checked `GATEWAY_WEBHOOK_TOKEN` before. One that signs rejects what is not signed, even if it is a
+        callback the carrier never signs: the gateway takes receipts and call progress by the token alone.
+        Must not raise anything else, whatever the request holds.
         """
 
     @abstractmethod

@@ -136,8 +136,14 @@ def _first_words(running: Gateway, settings: Settings, found: Mapping[str, plugi
         f"database: {running.store.facts}",
         f"carriers: {', '.join(states)}",
         f"auth: {keys}; webhook token: {token}",
-        *(f"warning: {warning}" for warning in settings.warnings),
+        *(f"warning: {warning}" for warning in (*settings.warnings, *_not_yet(settings))),
     ]
+
+
+def _not_yet(settings: Settings) -> list[str]:
+    if settings.workers == 1:
+        return []
+    return ["GATEWAY_WORKERS: this version serves from one process; GATEWAY_THREADS is what can be raised"]
 
 
 def _stop_signal() -> threading.Event:

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str, _text(values.database_url)] = _setting(
         "GATEWAY_DATABASE_URL",
         "sqlite:///gateway.db",
-        "Where everything is kept: an SQLite file, or PostgreSQL for several processes or hosts",
+        "Where everything is kept: an SQLite file (this version knows no other database)",
         show=False,
     )
     listen: Annotated[str, _text(values.listen)] = _setting(
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     senders: Annotated[int, _text(values.whole(1, 1024))] = _setting("GATEWAY_SENDERS", "64", "Concurrent sends")
     threads: Annotated[int, _text(values.whole(1, 256))] = _setting("GATEWAY_THREADS", "8", "Threads that answer HTTP")
     workers: Annotated[int, _text(values.whole(1, 64))] = _setting(
-        "GATEWAY_WORKERS", "1", "Processes sharing the listening socket"
+        "GATEWAY_WORKERS", "1", "Processes sharing the listening socket; this version runs one and says so"
     )
 
     @field_validator("public_url")

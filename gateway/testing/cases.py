@@ -45,7 +45,9 @@ class Receives:
     request: WebhookRequest
     events: Sequence[Event]  #: exactly these, in this order; () where it is of no interest here
     answer: WebhookResponse | None = None  #: exactly this acknowledgement; None: any 2xx
-    signed: bool = True  #: False for a callback that a signing carrier does not sign: never a text or a call
+    #: False for a callback that a signing carrier does not sign: never a text or a call. `verify` may reject it, since
+    #: the gateway takes receipts and call progress by its token alone
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from enum import Enum
@@ -46,7 +47,10 @@ class WebhookChecks(Kit):
     def test_reads_a_webhook(self, carrier: Carrier, received: Receives) -> None:
         assert all(name == name.lower() for name in received.request.headers), "header names are in lower case here"
         with Wire():
-            carrier.verify(received.request)
+            if received.signed or not carrier.signed:
+                carrier.verify(received.request)
+            else:
+                _either(carrier, received.request)
             events = carrier.parse(received.request)
             again = carrier.parse(received.request)
         assert list(events) == list(received.events)
@@ -71,10 +75,12 @@ class WebhookChecks(Kit):
             ]
 
     def test_rejects_a_stranger(self, carrier: Carrier, received: Receives) -> None:
-        if not carrier.signed or not received.signed:
+        if not carrier.signed:
             carrier.verify(garbage.stranger(received.request))  # the gateway's token has proved who it is
-            return
-        assert_rejected(carrier, [("unsigned", garbage.stranger(received.request))])
+        elif not received.signed:
+            _either(carrier, garbage.stranger(received.request))
+        else:
+            assert_rejected(carrier, [("unsigned", garbage.stranger(received.request))])
 
     def test_rejects_a_body_that_was_changed(self, carrier: Carrier, received: Receives) -> None:
         self._needs_signature(carrier, received)
@@ -102,6 +108,12 @@ class WebhookChecks(Kit):
     def _needs_signature(self, carrier: Carrier, received: Receives) -> None:
         if not carrier.signed or not received.signed:
             pytest.skip("not signed: the gateway's token guards this webhook")
+
+
+def _either(carrier: Carrier, request: WebhookRequest) -> None:
+    """Let `verify` pass a callback that is never signed or reject it: with the token the gateway takes it anyway."""
+    with suppress(WebhookRejected):
+        carrier.verify(request)
 
 
 def assert_rejected(carrier: Carrier, forgeries: Iterable[tuple[str, WebhookRequest]]) -> None:

@@ -152,6 +152,21 @@ voice = [
         form(CallSid="c-1", CallStatus="completed", Direction="inbound", From=PERSON, To=MASK, CallDuration="61"),
         [CallProgress(carrier_ref="c-1", state=CallState.ENDED, outcome="completed", seconds=61)],
     ),
+    Receives(
+        "a state of a call, which SignalWire does not sign",
+        WebhookRequest(
+            url=URL,
+            headers={"content-type": "application/json"},
+            body=json.dumps(
+                {
+                    "event_type": "calling.call.state",
+                    "params": {"call_id": "c-2", "call_state": "ended", "end_reason": "busy", "direction": "outbound"},
+                }
+            ).encode(),
+        ),
+        [CallProgress(carrier_ref="c-2", state=CallState.ENDED, outcome="busy")],
+        signed=False,
+    ),
 ]
 
 SWML_CALL = InboundCall(carrier_ref="c-1", caller=PERSON, called=MASK, form="swml")
