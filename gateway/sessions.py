@@ -14,11 +14,10 @@ from gateway.store import Tx
 
 SAME_PERSON = "the participants of a session must be different people"
 EXPIRED = "expired"  #: an expired session stays on the list of its mask until that is deleted
-REFUSED = frozenset(
-    {MessageState.FAILED, MessageState.SUPPRESSED}
-)  #: a text that its carrier or recipient will not take
 OUR_OWN = "a participant cannot be one of the pool's own numbers"
 
+#: A text in one of these states was refused for good, by its carrier or its recipient.
+REFUSED = frozenset({MessageState.FAILED, MessageState.SUPPRESSED})
 #: A text in one of these states has not left us, and will not.
 _UNSENT = REFUSED | {MessageState.EXPIRED, MessageState.BLOCKED}
 

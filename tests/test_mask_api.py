@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from wsgi import Answer, Client, SettableClock
 
+from gateway.records import Origin
+from gateway.sessions import open_exclusive
+from gateway.store import Store
+
 POOL, MASK = "/api/rest/numberPool", "/api/rest/numberMask"
 ONE, TWO = "+15551231111", "+15551232222"
 CLIENT, CONTRACTOR, OTHER = "+15559990000", "+15558001234", "+15558005678"
@@ -352,6 +356,20 @@ def test_with_one_carrier_for_both_a_session_of_sms_proxy_is_a_record_without_ex
     assert client("GET", f"{MASK}/{ONE}").json() == [record]
     ok(client("DELETE", f"{MASK}/{ONE}"))
     assert client("GET", "/session").json()["total_sessions"] == 0
+
+
+def test_a_session_of_three_people_has_no_record_and_is_deleted_with_its_mask(client: Client, store: Store) -> None:
+    add(client, ONE)
+    people, settings = [CLIENT, CONTRACTOR, OTHER], client.context.settings
+    store.write(
+        lambda tx: open_exclusive(
+            tx, people, carrier="signalwire", origin=Origin.V1, expires_at=None, settings=settings, now=1
+        )
+    )
+    assert client("GET", f"{MASK}/{ONE}").json() == []
+    assert pool(client) == [(ONE, 1)]
+    ok(client("DELETE", f"{MASK}/{ONE}"))
+    assert pool(client) == [(ONE, 0)]
 
 
 # --- keys, methods, bodies ------------------------------------------------------------------------

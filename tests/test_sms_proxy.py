@@ -226,6 +226,21 @@ def test_an_expired_session_is_nowhere_counted_though_nobody_swept(
     assert {row["kind"] for row in client.outbox()} == {"start"}  # and nobody was told
 
 
+def test_a_number_whose_session_expired_is_listed_as_free(serve: Callable[..., Client], clock: SettableClock) -> None:
+    client = serve(sending=False)
+    add(client, TN)
+    id = start(client, expiry_window=10)["session_id"]
+    clock.tick(minutes=10, ms=-1)
+    assert pool(client)["virtual_tns"] == [{"value": TN, "session_id": id}]
+    clock.tick(ms=1)
+    assert pool(client) == {
+        "virtual_tns": [{"value": TN, "session_id": None}],
+        "pool_size": 1,
+        "available": 1,
+        "in_use": 0,
+    }
+
+
 def test_a_number_whose_session_expired_serves_the_next(serve: Callable[..., Client], clock: SettableClock) -> None:
     client = serve(sending=False)
     add(client, TN)
