@@ -63,8 +63,8 @@ def _register(manager: pluggy.PluginManager, entry: EntryPoint, found: dict[str,
             raise ConfigError(f"Both {other} and {distribution} bring a carrier named {carrier.name}: uninstall one.")
         found[carrier.name] = Installed(carrier=carrier, distribution=distribution, version=version)
 
-    manager.register(plugin, name=entry.name)
     try:
+        manager.register(plugin, name=entry.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise ConfigError(f"The plugin {distribution} does not fit this gateway: {error}") from error

@@ -27,6 +27,7 @@ class Scripted(Carrier):
     Settings = CarrierSettings
     channels = frozenset({Channel.SMS, Channel.MMS})
     rate = Rate(per_number=None)
+    signed = False
 
     def __init__(self, *script: Any, name: str = "scripted") -> None:
         super().__init__(None, CarrierSession())
