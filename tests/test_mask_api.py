@@ -156,7 +156,7 @@ def test_a_number_is_removed_in_whatever_form(client: Client, written: str) -> N
     assert pool(client) == [(TWO, 0)]
 
 
-UNKNOWN = ["+15551239999", "nobody", "%00", "x%ff%fe", "55512", "1" * 5000, "%F0%9F%98%80", "+1%20555"]
+UNKNOWN = ["+15551239999", "nobody", "%00", "55512", "1" * 5000, "%F0%9F%98%80", "+1%20555"]
 
 
 @pytest.mark.parametrize("number", UNKNOWN, ids=range(len(UNKNOWN)))
