@@ -1,0 +1,80 @@
+"""`gateway demo`: the main job without an account, on this machine only.
+
+`stage` is what it stands on, `play` what happens, `prompt` what the user types, `screen` what it looks like.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+
+from gateway import logs, plugins
+from gateway.carrier import Carrier
+from gateway.demo.play import curtain_call, play
+from gateway.demo.prompt import Prompt
+from gateway.demo.screen import Screen
+from gateway.demo.stage import SIMULATOR, DemoFailed, Stage, set_up
+from gateway.errors import ConfigError
+
+HOW_TO_GET_IT = (
+    "The demo needs the simulated carrier, which is a package of its own: from a checkout "
+    f"`pip install ./plugins/{SIMULATOR}`, else `pip install maskgate-{SIMULATOR}`."
+)
+INTERRUPTED = 130  #: exit code of a play that Ctrl-C cut short, as shells have it
+
+
+def demo() -> int:
+    """Play, then let the user type where there is a terminal; return the exit code.
+
+    0: both phones saw the mask only · 1: they did not, or something never arrived · 130: interrupted. Raises
+    `ConfigError` where the simulated carrier is not installed.
+    """
+    carrier = _simulator()
+    logging.basicConfig(level=logging.ERROR, format=logs.FORMAT)  # the conversation is what there is to see
+    screen = Screen()
+    try:
+        with _ended_like_ctrl_c(), set_up(carrier) as stage:
+            return _perform(stage, screen)
+    except DemoFailed as error:
+        screen.wrong(str(error))
+        return 1
+    except KeyboardInterrupt:
+        screen.words("\nInterrupted. Nothing is left behind.")
+        return INTERRUPTED
+
+
+def _perform(stage: Stage, screen: Screen) -> int:
+    play(stage, screen)
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        screen.words("In a terminal, the demo stays up after this, and you type as either phone.")
+        return 0
+    curtain_call(stage, screen)
+    Prompt(stage, screen).run()
+    screen.words("Stopped. Nothing is left behind.")
+    return 0
+
+
+def _simulator() -> type[Carrier]:
+    installed = plugins.find_carriers().get(SIMULATOR)
+    if installed is None:
+        raise ConfigError(HOW_TO_GET_IT)
+    return installed.carrier
+
+
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end the demo in order: the temporary folder goes."""
+
+    def told(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, told) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
