@@ -9,7 +9,7 @@ import bottle
 
 from gateway.web import mask_api, ops, sms_proxy, webhooks
 from gateway.web.context import Context
-from gateway.web.errors import not_routed
+from gateway.web.errors import not_routed, problem
 
 __all__ = ["Context", "make_app"]
 
@@ -20,4 +20,13 @@ def make_app(context: Context) -> bottle.Bottle:
     app.default_error_handler = not_routed
     for module in (webhooks, sms_proxy, mask_api, ops):
         app.merge(module.make_app(context))
+    app.add_hook("before_request", _refuse_unreadable_path)
     return app
+
+
+def _refuse_unreadable_path() -> None:
+    """Answer 404 where the path is no UTF-8: Bottle drops what it cannot read, and would route what is left."""
+    try:
+        bottle.request.environ["bottle.raw_path"].encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise problem(404, "There is nothing here.") from None

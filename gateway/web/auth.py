@@ -10,6 +10,7 @@ from typing import Any
 import bottle
 from pydantic import SecretStr
 
+from gateway.web.bodies import read_header
 from gateway.web.errors import problem
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="maskgate", Basic realm="maskgate"'}
@@ -30,7 +31,7 @@ class KeyRequired:
             return callback
 
         def checked(*args: Any, **kwargs: Any) -> Any:
-            given = given_key(bottle.request.get_header("Authorization", ""))
+            given = given_key(read_header("Authorization"))
             # every key is compared, so that the time tells nothing
             if not any([equal(given, key) for key in self._keys]):  # noqa: C419
                 return problem(401, "Send a key of GATEWAY_API_KEYS: Authorization: Bearer <key>.", _CHALLENGE)

@@ -1,4 +1,4 @@
-"""Request bodies: read once, never more than the limit."""
+"""Requests, so read that nothing in them raises: headers in any bytes, bodies once and never beyond the limit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ import bottle
 from gateway.web.errors import problem
 
 LIMIT = 256 * 1024  #: bytes
+
+
+def read_headers() -> dict[str, str]:
+    """Return the headers of the request, their names in lower case; see `_readable`."""
+    return {name.lower(): _readable(bottle.request.headers.raw(name, "")) for name in bottle.request.headers}
+
+
+def read_header(name: str) -> str:
+    """Return one header of the request, "" where there is none; see `_readable`."""
+    return _readable(bottle.request.headers.raw(name, ""))
+
+
+def _readable(value: str) -> str:
+    """Return a header as UTF-8, or letter for byte where it is none: Bottle itself raises then."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def read_body() -> bytes:

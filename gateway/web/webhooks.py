@@ -29,7 +29,7 @@ from gateway.records import Message
 from gateway.sending import to_carrier
 from gateway.store import Tx
 from gateway.web.auth import equal
-from gateway.web.bodies import read_body
+from gateway.web.bodies import read_body, read_headers
 from gateway.web.context import Context
 from gateway.web.errors import Failures, problem
 
@@ -39,6 +39,11 @@ MALFORMED = "There was an issue parsing your request."
 
 #: What a token alone may bring in where texts and calls are signed: several callbacks of such carriers are not.
 _HARMLESS = (DeliveryReceipt, CallProgress)
+
+#: The content types that are logged by name: in any other may stand a number, or a text.
+_KNOWN_TYPES = frozenset(
+    f"application/{name}" for name in ("json", "vnd.api+json", "x-www-form-urlencoded", "xml", "octet-stream")
+) | {"multipart/form-data", "text/plain", "text/html", "text/xml"}
 
 
 def make_app(context: Context) -> bottle.Bottle:
@@ -97,7 +102,7 @@ def _request(context: Context) -> WebhookRequest:
     return WebhookRequest(
         url=context.public_url + target,
         method=bottle.request.method,
-        headers={name.lower(): value for name, value in bottle.request.headers.items()},
+        headers=read_headers(),
         body=read_body(),
     )
 
@@ -158,4 +163,6 @@ def _outbound(context: Context, carrier: Carrier, replies: Sequence[Message]) ->
 
 def _shape(request: WebhookRequest) -> str:
     """Describe a request without a word of its content."""
-    return f"{request.method}, {request.content_type or 'no content type'}, {len(request.body)} bytes"
+    named = request.content_type
+    known = named if named in _KNOWN_TYPES else "another content type" if named else "no content type"
+    return f"{request.method}, {known}, {len(request.body)} bytes"

@@ -1,0 +1,98 @@
+"""What the tests of bad input stand on: a gateway with the real carriers, whose every trace can be compared."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateways import carrier_for, gateway, network
+from wsgi import Answer, Client
+
+from gateway.server import Gateway
+from gateway.testing.network import Network, Record
+
+KEY = "an-api-key-for-tests"
+KEYED = {"Authorization": f"Bearer {KEY}"}
+CARRIERS = ("flowroute", "signalwire", "simulator")
+MASKS = {"flowroute": "+12065550199", "signalwire": "+12065550198"}
+ANN, BOB = "+12065550101", "+12065550102"
+
+
+class Felt(AssertionError):
+    """A bad request left a trace."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A gateway on a socket, the same one over WSGI, and the networks beyond its carriers."""
+
+    gateway: Gateway
+    client: Client
+    networks: Mapping[str, Network]
+    file: Path
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Return every row of every table."""
+        with closing(sqlite3.connect(self.file)) as db:
+            names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+
+    def accepted(self) -> list[Record]:
+        """Return every text that the carriers took."""
+        return [record for one in self.networks.values() for record in one.accepted()]
+
+    @contextmanager
+    def unfelt(self) -> Iterator[None]:
+        """Raise `Felt` if the block changes a table, makes a carrier hear from us, or costs a thread."""
+        before, reached = self.tables(), self._reached()
+        yield
+        after = self.tables()
+        if after != before:
+            raise Felt(f"changed: {[name for name in after if after[name] != before[name]]}")
+        if self._reached() != reached:
+            raise Felt("a carrier was called")
+        self.check_alive()
+
+    def check_alive(self) -> None:
+        """Raise `Felt` unless the dispatcher and every thread that answers HTTP are alive."""
+        threads = self.gateway._server.task_dispatcher.threads
+        if not self.gateway.dispatcher.alive or len(threads) != self.gateway.context.settings.threads:
+            raise Felt("a thread is gone")
+
+    def refuse(self, method: str, path: str, *expected: int, **request: Any) -> Answer:
+        """Send what must be answered with one of `expected` and leave no trace; return the answer."""
+        with self.unfelt():
+            answer = self.client(method, path, **request)
+            assert answer.status in expected, (answer.status, answer.body[:200])
+            return answer
+
+    def settle(self) -> None:
+        """Wait until no text is on its way."""
+        while self.tables()["lanes"]:
+            pass
+
+    def _reached(self) -> int:
+        return sum(len(one.ledger.after(0, 100_000)) for one in self.networks.values())
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[World]:
+    """Serve with every carrier; Ann and Bob are in a session over Flowroute and in one over SignalWire."""
+    with ExitStack() as stack:
+        networks = {name: stack.enter_context(network(name)) for name in CARRIERS}
+        carriers = {name: carrier_for(networks[name], name) for name in CARRIERS}
+        running = stack.enter_context(gateway(folder, carriers, GATEWAY_API_KEYS=KEY))
+        w = World(running, Client(running.context), networks, folder / "gateway.db")
+        for path, body in (
+            ("/tn", {"value": MASKS["flowroute"]}),
+            ("/session", {"participant_a": ANN, "participant_b": BOB}),
+            ("/api/rest/numberPool", {"phone_numbers": MASKS["signalwire"]}),
+            ("/api/rest/numberMask", {"client_number": ANN, "contractor_number": BOB}),
+        ):
+            assert w.client("POST", path, json=body, headers=KEYED).status == 200
+        w.settle()
+        yield w
