@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gateway.records import Message
 from gateway.store.db import Statement
-from gateway.store.lanes import CLAIM_MS, FREE_LANE, LOOK_AT, LaneUnit
+from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD_ID, LOOK_AT, LaneUnit
 
 _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
@@ -28,14 +28,14 @@ class ClaimUnit(LaneUnit):
     def take_over(self, owner: str, run_out_by: int, due_at: int) -> int:
         """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many."""
         lanes = self.query(
-            "SELECT mask, recipient FROM lanes WHERE owner = :owner AND claimed_until <= :by",
+            "SELECT mask, recipient FROM lanes WHERE owner = :owner AND owner <> '' AND claimed_until <= :by",
             owner=owner,
             by=run_out_by,
         )
         for lane in lanes:
             self.query(
                 "UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' "
-                "WHERE mask = :mask AND recipient = :recipient AND state = 'sending'",
+                f"WHERE id = ({HEAD_ID}) AND state = 'sending'",  # noqa: S608: a constant
                 **lane,
             )
             self.run(FREE_LANE, owner=owner, due=due_at, **lane)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.records import INLINE, Message
+from gateway.records import Message
 from gateway.store.db import Statement
 from gateway.store.outbox import OutboxUnit, message
 
@@ -37,10 +37,9 @@ class InboxUnit(OutboxUnit):
         """Return the messages that travelled inside the answer to a webhook, for when it is asked again."""
         rows = self.query(
             "SELECT o.* FROM inbox i JOIN outbox o ON o.inbox = i.id WHERE i.carrier = :carrier AND i.ref = :ref "
-            "AND i.ref <> '' AND o.reason = :inline ORDER BY o.id",
+            "AND i.ref <> '' AND o.reason = 'inside the answer' ORDER BY o.id",  # written out as in its index
             carrier=carrier,
             ref=ref,
-            inline=INLINE,
         )
         return [message(row) for row in rows]
 

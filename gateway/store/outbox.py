@@ -29,7 +29,7 @@ _ENQUEUE = Statement(
 )
 _RECEIPT_FOR = Statement(
     "SELECT id, state, mask, recipient FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
-    "ORDER BY id DESC LIMIT 1"
+    "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1"
 )
 
 #: Statuses in the order in which a message passes them.

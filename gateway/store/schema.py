@@ -52,7 +52,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_lane ON outbox (mask, recipient, id) WHERE state IN ('queued', 'sending', 'uncertain');
 CREATE INDEX outbox_expiry ON outbox (expires_at) WHERE state = 'queued';
 CREATE INDEX outbox_ref ON outbox (carrier, carrier_ref) WHERE carrier_ref <> '';
-CREATE INDEX outbox_pair ON outbox (mask, recipient, id);
+CREATE INDEX outbox_pair ON outbox (mask, recipient, created_at);
 CREATE INDEX outbox_session ON outbox (session, id);
 CREATE INDEX outbox_inline ON outbox (inbox) WHERE reason = 'inside the answer';
 
