@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 POLL = 1.0  #: seconds between two looks at the store when nothing rings
 HOUSEKEEPING_MS = 1_000
 RENEWAL_MS = 5_000
+FREE_THREADS = 2  #: threads that answer HTTP and never wait for a carrier
 
 ReceiptUrl = Callable[[str], str]
 
@@ -61,6 +62,7 @@ class Dispatcher:
         self._bell = threading.Condition()
         self._rung = False
         self._news = threading.Condition()  # notified whenever outcomes were settled
+        self._waiters = threading.BoundedSemaphore(max(1, settings.threads - FREE_THREADS))
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._next_housekeeping = 0
@@ -100,8 +102,17 @@ class Dispatcher:
     def wait_until_answered(self, ids: Collection[int], timeout: float) -> list[Message]:
         """Wait until the carrier has answered once for each message, at most `timeout` seconds; return them.
 
-        An error is an answer too. While the carrier is out nobody waits.
+        An error is an answer too. While the carrier is out nobody waits, and never so many at once that no thread
+        is left to take webhooks.
         """
+        may_wait = self._waiters.acquire(blocking=False)
+        try:
+            return self._wait_until_answered(ids, timeout if may_wait else 0.0)
+        finally:
+            if may_wait:
+                self._waiters.release()
+
+    def _wait_until_answered(self, ids: Collection[int], timeout: float) -> list[Message]:
         deadline = monotonic() + timeout
         with self._news:
             while True:

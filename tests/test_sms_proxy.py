@@ -767,3 +767,30 @@ def test_a_body_may_be_256_kib_and_not_a_byte_more(client: Client, method: str, 
     assert (answer.status == 413) is (size > 256 * 1024)
     if answer.status == 413:
         assert client.rows() == before
+
+
+def test_a_session_whose_carrier_is_not_configured_is_not_opened(serve: Callable[..., Client]) -> None:
+    client = serve(GATEWAY_TN_CARRIER="umbrella")
+    add(client, TN)
+    refused = client("POST", "/session", json=PAIR)
+    assert refused.status == 503
+    assert "umbrella is not configured" in refused.json()["message"]
+    assert client("GET", "/session").json()["total_sessions"] == 0
+
+
+def test_sessions_that_wait_for_a_silent_carrier_leave_threads_for_webhooks(
+    serve: Callable[..., Client], flowroute: Scripted
+) -> None:
+    gate = threading.Event()
+    flowroute.on_send = lambda message: gate.wait(10) and None
+    client = serve(GATEWAY_THREADS="3")  # of which one may wait
+    add(client, TN, OTHER_TN)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(client, "POST", "/session", json=PAIR)
+        while not flowroute.sent:
+            pass
+        at_once = client("POST", "/session", json={"participant_a": CARL, "participant_b": ANN})
+        assert at_once.status == 200
+        assert not waiting.done()
+        gate.set()
+        assert waiting.result().status == 200

@@ -137,6 +137,8 @@ def start_session(context: Context) -> bottle.HTTPResponse:
     given = [(name, _argument(body, name, _PAIR)) for name in ("participant_a", "participant_b")]
     people = [_number(value, name) for name, value in given]
     window = _window(body.get("expiry_window"))
+    if context.settings.tn_carrier not in context.carriers:
+        return _not_configured(context.settings.tn_carrier)
     now = sweep(context)
     try:
         opened = context.store.write(lambda tx: _open(tx, context, people, window, now))
@@ -148,6 +150,11 @@ def start_session(context: Context) -> bottle.HTTPResponse:
     context.dispatcher.ring()
     refused = [text for text in _answered(context, opened) if text.state in sessions.REFUSED]
     return _refused(context, opened, refused[0]) if refused else _started(opened.session)
+
+
+def _not_configured(carrier: str) -> bottle.HTTPResponse:
+    words = f"The carrier {carrier} is not configured, so nobody could be told. `gateway carriers` says what to set."
+    return answer({"message": f"Could not create a new session -- {words}", "status": "failed"}, 503)
 
 
 def end_session(context: Context) -> bottle.HTTPResponse:
