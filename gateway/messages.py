@@ -111,6 +111,7 @@ class InboundMessage:
 
     def __post_init__(self) -> None:
         _mend(self, "carrier_ref", "sender", "recipient", "text", "form")
+        _check_length(self, "carrier_ref", "sender", "recipient")
         object.__setattr__(self, "media", tuple(storable(url) for url in self.media))
 
 
@@ -171,6 +172,7 @@ class DeliveryReceipt:
 
     def __post_init__(self) -> None:
         _mend(self, "carrier_ref", "code", "detail")
+        _check_length(self, "carrier_ref")
 
 
 # --- calls --------------------------------------------------------------------------------------
@@ -187,6 +189,7 @@ class InboundCall:
 
     def __post_init__(self) -> None:
         _mend(self, "carrier_ref", "caller", "called", "form")
+        _check_length(self, "carrier_ref", "caller", "called")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,9 +238,13 @@ class CallProgress:
 
     def __post_init__(self) -> None:
         _mend(self, "carrier_ref", "outcome")
+        _check_length(self, "carrier_ref")
 
 
+#: What a webhook says. One whose reference or whose people are longer than `LONGEST` raises `WebhookMalformed`.
 Event = InboundMessage | DeliveryReceipt | InboundCall | CallProgress
+
+LONGEST = 255  #: characters of a carrier's reference, of a number, name or SIP address: no database takes any key
 
 
 def storable(text: str) -> str:
@@ -254,3 +261,9 @@ def _mend(frozen: Any, *names: str) -> None:
         mended = storable(value)
         if mended is not value:
             object.__setattr__(frozen, name, mended)
+
+
+def _check_length(event: Any, *names: str) -> None:
+    for name in names:
+        if len(getattr(event, name)) > LONGEST:
+            raise WebhookMalformed(f"{name} has {len(getattr(event, name))} characters")
