@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
-import shlex
-import shutil
 import signal
-import struct
 import subprocess
-import sys
-import termios
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from demos import RUN, Place, Terminal, run_line
 
 import gateway.plugins
 from gateway.cli import main
 
-MASK, SPARE = "+1 206 555 0199", "+1 206 555 0198"
-RUN = "from gateway.cli import main; main(['demo'], prog_name='gateway')"
-ON_ITS_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {RUN}"
-OURS = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "ORG_NAME", "LOG_LEVEL", "SESSION_", "NO_SESSION_")
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-ANSI = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])")
+MASK = "+1 206 555 0199"
 
 #: What an operator's machine may hold: what is set there is wrong here, or must not be used.
 OPERATOR = {
@@ -56,34 +40,6 @@ OPERATOR = {
     "ORG_NAME": "Acme",
     "SESSION_START_MSG": "Acme says hello.",
 }
-
-
-class Place:
-    """A working folder, a folder for temporary files, and an environment in which nothing is configured."""
-
-    def __init__(self, folder: Path) -> None:
-        self.work, self.temporary = folder / "work", folder / "temporary"
-        self.work.mkdir()
-        self.temporary.mkdir()
-        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
-        self.env = {name: value for name, value in kept.items() if name.lower() not in PROXIES}
-        self.env |= {"TMPDIR": str(self.temporary), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
-
-    def play(self, code: str = RUN, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the demo to its end, without a terminal."""
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=self.work,
-            env=self.env | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding=variables.get("PYTHONIOENCODING", "utf-8"),
-            timeout=60,
-            check=False,
-        )
-
-    def leftovers(self) -> list[str]:
-        return [path.name for folder in (self.work, self.temporary) for path in folder.iterdir()]
 
 
 @pytest.fixture
@@ -204,6 +160,13 @@ FAULTS = {
         " if 'umbrella' in message.text else message)",
         "The mask slipped: something came from a number that is not the mask.",
     ),
+    "a late text that arrives": (
+        "from gateway import inbound, masking; follow = inbound._follow;"
+        "inbound._follow = lambda tx, carrier, event, verdict, settings, now:"
+        " (masking.relay(event, verdict.lease) if verdict.outcome == 'ended' else ())"
+        " + follow(tx, carrier, event, verdict, settings, now)",
+        "The mask slipped: a text reached Ann after the session had ended.",
+    ),
     "a text that nobody gets": (
         "from gateway import masking; masking.relay = lambda event, lease: ()",
         "Bob's phone waited 5 s for a text that did not come.",
@@ -235,68 +198,6 @@ def test_a_demo_that_goes_wrong_says_so_and_exits_1(place: Place, fault: str) ->
 # --- on a terminal ------------------------------------------------------------------------------
 
 
-class Terminal:
-    """The demo on a pseudo-terminal: what it shows, and a keyboard."""
-
-    def __init__(self, place: Place, columns: int = 100) -> None:
-        self.place = place
-        self._keyboard, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_ITS_TERMINAL],
-            cwd=place.work,
-            env=place.env,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self._shown = ""
-        self._seen = 0
-
-    def type(self, keys: str) -> None:
-        os.write(self._keyboard, keys.encode())
-
-    def until(self, wanted: str, timeout: float = 30) -> str:
-        """Return what was shown since the last time, up to `wanted`."""
-        deadline = time.monotonic() + timeout
-        while True:
-            text = ANSI.sub("", self._shown).replace("\r", "")
-            found = text.find(wanted, self._seen)
-            if found >= 0:
-                begin, self._seen = self._seen, found + len(wanted)
-                return text[begin : self._seen]
-            left = deadline - time.monotonic()
-            assert left > 0, f"{wanted!r} did not come; shown was:\n{text[self._seen :]}"
-            assert self._read(left), f"{wanted!r} did not come before the end; shown was:\n{text[self._seen :]}"
-
-    def end(self) -> int:
-        """Return the exit code."""
-        while self._read(30):
-            pass
-        return self.process.wait(30)
-
-    def shown(self) -> str:
-        return ANSI.sub("", self._shown).replace("\r", "")
-
-    def _read(self, timeout: float) -> bool:
-        if not select.select([self._keyboard], [], [], timeout)[0]:
-            return False
-        try:
-            data = os.read(self._keyboard, 1 << 16)
-        except OSError:  # Linux: nobody holds the other side any more
-            return False
-        self._shown += data.decode("utf-8", "replace")
-        return bool(data)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._keyboard)
-
-
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
@@ -310,20 +211,6 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     yield make
     for each in opened:
         each.close()
-
-
-def run_line(line: str) -> str:
-    """Run a line that was printed for a shell, and return what it answers."""
-    words = shlex.split(line)
-    assert words[0] == "curl"
-    if shutil.which("curl"):
-        return subprocess.run([*words, "-sS"], capture_output=True, text=True, timeout=30, check=True).stdout
-    (url,) = (word for word in words if word.startswith("http"))
-    option = dict(pairwise(words))
-    data = option["-d"].encode() if "-d" in option else None
-    request = urllib.request.Request(url, data, method=option.get("-X"))
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-        return answer.read().decode()
 
 
 def printed(text: str, what: str) -> str:
@@ -357,13 +244,16 @@ def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_pri
     screen.type("b half a")  # stays on the line while the session ends elsewhere
     screen.until("b half a")
     assert "Successfully ended" in run_line(printed(begin, "end this one"))
-    shown = screen.until("> b half a")
-    assert "This session has ended" in shown
+    screen.until("[DEMO]: This session has ended")
+    screen.until("[DEMO]: This session has ended")
+    screen.until("> b half a")
     screen.type(" line\n")
     assert "It reached nobody: there is no session. Open one" in screen.until("\n> ")
 
     assert "Created new session" in run_line(printed(begin, "open a session"))
-    assert screen.until("> ").count("[DEMO]: Your new session has started") == 2
+    screen.until("[DEMO]: Your new session has started")
+    screen.until("[DEMO]: Your new session has started")
+    screen.until("> ")
     screen.type("a again\n")
     assert ("again", "again") in on_phones(screen.until("╯\n> "))
 
@@ -404,14 +294,17 @@ def test_a_text_cannot_steer_the_terminal_and_any_script_fits_its_phone(terminal
     assert ("日本 🙂", "日本 🙂") in on_phones(screen.until("╯\n> "))
 
 
-def test_ctrl_c_and_ctrl_d_at_the_prompt_end_it_in_order(terminal) -> None:
-    screens = {"\x03": terminal(60), "\x04": terminal(60)}
-    for key, screen in screens.items():
+def test_at_the_prompt_whatever_ends_it_ends_it_in_order(terminal) -> None:
+    ways = {"\x03": 0, "\x04": 0, signal.SIGTERM: 143}
+    screens = {what: terminal() for what in ways}
+    for what, screen in screens.items():
         screen.until("> ")
-        screen.type(key)
-        assert screen.end() == 0
-        assert screen.shown().endswith("Stopped. Nothing is left behind.\n")
+        assert screen.place.leftovers() != []
+        assert screen.leave(what) == ways[what]
         assert screen.place.leftovers() == []
+        assert "Traceback" not in screen.shown()
+        if isinstance(what, str):
+            assert screen.shown().endswith("Stopped. Nothing is left behind.\n")
 
 
 def test_on_a_narrow_terminal_the_phones_still_stand_side_by_side(terminal) -> None:
@@ -429,10 +322,7 @@ def test_cut_short_in_the_play_it_leaves_nothing_behind(terminal, what: str | si
     screen = terminal()
     screen.until("umbrella")
     assert screen.place.leftovers() != []
-    if isinstance(what, str):
-        screen.type(what)
-    else:
-        screen.process.send_signal(what)
+    screen.press(what)
     assert screen.end() == code
     assert screen.place.leftovers() == []
     assert "Traceback" not in screen.shown()

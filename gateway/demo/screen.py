@@ -22,7 +22,7 @@ PAUSE = 0.6  #: seconds, so that a person can follow
 PROMPT = "> "
 ROUND = ("╭", "─", "╮", "│", "╰", "╯")
 ASCII = ("+", "-", "+", "|", "+", "+")
-NUMBER = "bold yellow"
+NUMBER = "bold magenta"
 
 Show = Callable[[Sequence[Bubble], Sequence[Bubble]], None]
 
