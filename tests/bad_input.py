@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
-from gateways import carrier_for, gateway, network
+from gateways import SIGNING_KEY, carrier_for, gateway, network
 from wsgi import Answer, Client
 
 from gateway.server import Gateway
@@ -20,6 +24,8 @@ KEYED = {"Authorization": f"Bearer {KEY}"}
 CARRIERS = ("flowroute", "signalwire", "simulator")
 MASKS = {"flowroute": "+12065550199", "signalwire": "+12065550198"}
 ANN, BOB = "+12065550101", "+12065550102"
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 class Felt(AssertionError):
@@ -96,3 +102,18 @@ def opened(folder: Path) -> Iterator[World]:
             assert w.client("POST", path, json=body, headers=KEYED).status == 200
         w.settle()
         yield w
+
+
+def by_simulator(url: str, body: bytes, kind: str, key: str = "simulator-key") -> dict[str, str]:
+    """Return the headers of a webhook as the simulated carrier signs it."""
+    signature = hmac.new(key.encode(), url.encode() + body, hashlib.sha256).hexdigest()
+    return {"content-type": kind, "x-simulator-signature": signature}
+
+
+def by_signalwire(url: str, body: bytes, kind: str, key: str = SIGNING_KEY) -> dict[str, str]:
+    """Return the headers of a webhook as SignalWire signs it: a form's fields in base64, JSON's bytes in hex."""
+    pairs = sorted(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True), key=lambda pair: pair[0])
+    what = "".join(name + value for name, value in pairs).encode("utf-8", "replace") if kind == FORM else body
+    digest = hmac.new(key.encode(), url.encode() + what, hashlib.sha256).digest()
+    signature = base64.b64encode(digest).decode() if kind == FORM else digest.hex()
+    return {"content-type": kind, "x-signalwire-sha256-signature": signature}

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import pytest
-from bad_input import ANN, BOB, MASKS, World, opened
+from bad_input import ANN, BOB, FORM, JSON, MASKS, World, by_signalwire, by_simulator, opened
 from gateways import PROJECT, SIGNING_KEY, TOKEN
 from wsgi import Answer
 
 from gateway.messages import WebhookRequest
 from gateway.testing.garbage import garbage, reworded, tampered, twisted
 
-FORM = "application/x-www-form-urlencoded"
-JSON = "application/json"
 REF = "11111111-2222-4333-8444-555555555555"
 MASK = MASKS["signalwire"]
 
 SIGNATURES = ("x-simulator-signature", "x-signalwire-sha256-signature")
 
 Sign = Callable[[str, bytes, str], dict[str, str]]  #: (URL, body, content type) to the headers of a webhook
-
-
-def by_simulator(url: str, body: bytes, kind: str, key: str = "simulator-key") -> dict[str, str]:
-    signature = hmac.new(key.encode(), url.encode() + body, hashlib.sha256).hexdigest()
-    return {"content-type": kind, "x-simulator-signature": signature}
-
-
-def by_signalwire(url: str, body: bytes, kind: str, key: str = SIGNING_KEY) -> dict[str, str]:
-    """Sign a form's fields in base64, JSON's bytes in hex."""
-    pairs = sorted(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True), key=lambda pair: pair[0])
-    what = "".join(name + value for name, value in pairs).encode("utf-8", "replace") if kind == FORM else body
-    digest = hmac.new(key.encode(), url.encode() + what, hashlib.sha256).digest()
-    signature = base64.b64encode(digest).decode() if kind == FORM else digest.hex()
-    return {"content-type": kind, "x-signalwire-sha256-signature": signature}
 
 
 def form(**fields: str) -> bytes:
