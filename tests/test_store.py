@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -188,3 +190,99 @@ def test_another_process_may_read_the_file_while_we_write(store: Store, tmp_path
     other = sqlite3.connect(tmp_path / "gateway.db")
     assert other.execute("SELECT COUNT(*) FROM numbers").fetchone() == (1,)
     other.close()
+
+
+@pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_nothing_that_a_unit_raises_ends_the_writer(store: Store, fault: type[BaseException]) -> None:
+    def give_up(tx: Tx) -> None:
+        tx.add_number("+12065550109", "simulator", "US", 1)
+        raise fault
+
+    with pytest.raises(fault):
+        store.write(give_up)
+    store.write(add("+12065550101"))
+    assert numbers(store) == {"+12065550101"}
+
+
+def test_a_close_while_others_write_leaves_nobody_waiting(tmp_path: Path) -> None:
+    for round in range(20):
+        store = Store(f"sqlite:///{tmp_path}/{round}.db")
+        written: list[int] = []
+        refused: list[Exception] = []
+
+        def write(first: int, store=store, written=written, refused=refused) -> None:
+            for i in range(first, first + 1000):
+                try:
+                    store.write(add(f"+1206{i:07}"))
+                except StoreUnavailable as error:
+                    refused.append(error)
+                    return
+                written.append(i)
+
+        threads = [threading.Thread(target=write, args=(n * 1000,), daemon=True) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        store.close()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+        assert len(refused) == 4
+        kept = sqlite3.connect(tmp_path / f"{round}.db")
+        assert kept.execute("SELECT COUNT(*) FROM numbers").fetchone() == (len(written),)
+        kept.close()
+
+
+def test_a_ticket_handed_in_too_late_is_refused_and_not_forgotten(store: Store) -> None:
+    """The hand-in and the close exclude each other: with the check outside, the writer may have gone home between."""
+    store._db._door.acquire()
+    late = ThreadPoolExecutor(1)
+    future = late.submit(store.write, add("+12065550101"))
+    assert not future.done()
+    store._db._closed = True
+    store._db._door.release()
+    with pytest.raises(StoreUnavailable):
+        future.result(10)
+    store._db._closed = False
+    late.shutdown()
+
+
+def test_a_commit_that_fails_is_unavailable_and_the_next_one_is_not(tmp_path: Path) -> None:
+    """With a limit on how long files may get, SQLite fails where a full disk makes it fail: at COMMIT."""
+    program = f"""
+import os, resource, signal
+from gateway.errors import StoreUnavailable
+from gateway.store import Store
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = Store("sqlite:///{tmp_path}/gateway.db")
+add = lambda number: store.write(lambda tx: tx.add_number(number, "simulator", "US", 1))
+add("+12065550101")
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("{tmp_path}/gateway.db-wal"), limits[1]))
+try:
+    add("+12065550102")
+except StoreUnavailable:
+    print("full")
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+add("+12065550104")
+print(*sorted(row["number"] for row in store.read(lambda tx: tx.query("SELECT number FROM numbers"))))
+store.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("full\n+12065550101 +12065550104\n", "")
+
+
+def test_readers_beyond_the_pool_wait_their_turn(url: str) -> None:
+    store = Store(url, readers=2)
+    with ThreadPoolExecutor(12) as pool:
+        rows = list(pool.map(lambda i: store.read(lambda tx: tx.query("SELECT :i AS i", i=i)), range(300)))
+    assert [row[0]["i"] for row in rows] == list(range(300))
+    store.close()
+
+
+def test_a_damaged_file_is_unavailable_to_hot_statements_too(store: Store, tmp_path: Path) -> None:
+    def damaged(tx: Tx) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with pytest.raises(StoreUnavailable, match="malformed"):
+        store.read(damaged)

@@ -34,8 +34,8 @@ class ClaimUnit(LaneUnit):
         )
         for lane in lanes:
             self.query(
-                "UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' "
-                f"WHERE id = ({HEAD_ID}) AND state = 'sending'",  # noqa: S608: a constant
+                f"UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' WHERE id = ({HEAD_ID}) "  # noqa: S608
+                "AND state = 'sending'",
                 **lane,
             )
             self.run(FREE_LANE, owner=owner, due=due_at, **lane)

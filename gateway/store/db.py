@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
 import dataset
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
 
@@ -30,7 +31,7 @@ GROUP = 256  #: units in one transaction at most
 BUSY_MS = 10_000  #: how long SQLite waits for another process's write
 
 #: `synchronous=FULL`: what was answered 200 must survive a power cut.
-SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", f"PRAGMA busy_timeout={BUSY_MS}")
+SQLITE_PRAGMAS = (f"PRAGMA busy_timeout={BUSY_MS}", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
 
 #: What a migration writes where the databases have different words.
 SQLITE_WORDS = {"serial": "INTEGER PRIMARY KEY"}
@@ -89,8 +90,9 @@ class Database(Generic[U]):
         self._reader = _connect(url, begin="BEGIN", connections=readers)
         self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
         self._closed = False
+        self._door = threading.Lock()  # nothing is handed in behind the word that no more comes
         with _in_our_terms():
-            self.facts = _facts(self._writer)
+            self.facts = _patiently(lambda: _facts(self._writer))
         self._thread = threading.Thread(target=self._write_groups, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -99,11 +101,12 @@ class Database(Generic[U]):
 
         Raises `StoreUnavailable` if the database cannot be written to.
         """
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
         ticket: _Ticket[U, T] = _Ticket(work, threading.Lock())
         ticket.done.acquire()
-        self._tickets.put(ticket)
+        with self._door:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            self._tickets.put(ticket)
         with ticket.done:
             if ticket.error is not None:
                 with _in_our_terms():
@@ -112,23 +115,28 @@ class Database(Generic[U]):
 
     def read(self, work: Callable[[U], T]) -> T:
         """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
-        with _in_our_terms(), self._reader:
+        with _in_our_terms(), _transaction(self._reader):
             return work(self._unit(self._reader))
 
     def close(self) -> None:
         """Finish what was handed in, then close every connection."""
-        if self._closed:
-            return
-        self._closed = True
-        self._tickets.put(None)
+        with self._door:
+            if self._closed:
+                return
+            self._closed = True
+            self._tickets.put(None)
         self._thread.join()
         self._writer.close()
         self._reader.close()
 
     def _write_groups(self) -> None:
-        while (group := self._next_group()) is not None:
-            self._commit(group)
-        self._refuse_the_rest()
+        try:
+            while (group := self._next_group()) is not None:
+                self._commit(group)
+        finally:  # whatever ends this thread, nobody waits for it for ever
+            with self._door:
+                self._closed = True
+            self._refuse_the_rest()
 
     def _next_group(self) -> list[_Ticket[U, Any]] | None:
         """Wait for a unit, then take along those that came meanwhile. None at the end."""
@@ -145,10 +153,10 @@ class Database(Generic[U]):
     def _commit(self, group: Sequence[_Ticket[U, Any]]) -> None:
         """Run a group in one transaction; if any unit fails, each in one of its own."""
         try:
-            with self._writer:
+            with _transaction(self._writer):
                 unit = self._unit(self._writer)
                 results = [ticket.work(unit) for ticket in group]
-        except Exception as error:
+        except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
             if len(group) == 1:
                 group[0].settle(error=error)
                 return
@@ -179,8 +187,8 @@ def _connect(url: str, begin: str, connections: int) -> dataset.Database:
                 on_connect_statements=list(SQLITE_PRAGMAS),
                 engine_kwargs={
                     "pool_size": connections,
-                    "max_overflow": 0,
-                    "pool_timeout": BUSY_MS / 1000,
+                    # as many as there are threads: dataset holds the lock that giving one back needs while it waits
+                    "max_overflow": -1,
                     "hide_parameters": True,  # errors must not show numbers or texts
                     "connect_args": {"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
                 },
@@ -191,14 +199,44 @@ def _connect(url: str, begin: str, connections: int) -> dataset.Database:
     return db
 
 
+def _patiently(opened: Callable[[], T]) -> T:
+    """Return `opened()`. While another process makes the file a WAL, SQLite says "locked" and does not wait."""
+    deadline = monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            return opened()
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or monotonic() > deadline:
+                raise
+            sleep(0.02)
+
+
 def _facts(db: dataset.Database) -> str:
     """Return one line about the database. Opens the first connection, so it fails where the file cannot be used."""
-    with db:
+    with _transaction(db):
         mode = next(iter(db.query("PRAGMA journal_mode")))["journal_mode"]
         level = next(iter(db.query("PRAGMA synchronous")))["synchronous"]
     path = make_url(db.url).database
     durable = {2: "FULL", 3: "EXTRA"}.get(level, str(level))
     return f"SQLite {sqlite3.sqlite_version} at {path}, {mode.upper()}, synchronous={durable}"
+
+
+@contextmanager
+def _transaction(db: dataset.Database) -> Iterator[None]:
+    """Run the block in one transaction, committed at its end and rolled back by whatever it raises.
+
+    dataset keeps a connection whose COMMIT (or BEGIN) failed, and nothing works on it any more: such a one is thrown
+    away, so that a disk that was full for a moment is not full for ever.
+    """
+    try:
+        with db:
+            yield
+    except BaseException:
+        broken = db.connections.pop(threading.get_ident(), None)
+        if broken is not None:
+            broken.invalidate()
+            broken.close()
+        raise
 
 
 @contextmanager
@@ -210,5 +248,7 @@ def _in_our_terms() -> Iterator[None]:
         raise StoreUnavailable(f"the database did not answer: {error.orig}") from None
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the database did not answer: {type(error).__name__}") from None
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:  # bare: the file is damaged; its other kinds are bugs of ours
+        if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+            raise
         raise StoreUnavailable(f"the database did not answer: {error}") from None

@@ -38,7 +38,7 @@ _NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :car
 _DUE_LANES = Statement(
     "SELECT recipient FROM lanes WHERE mask = :mask AND owner = '' AND due_at <= :now ORDER BY due_at LIMIT :count"
 )
-_HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608: a constant
+_HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
 _START = Statement(
     "UPDATE outbox SET state = :state, attempts = attempts + 1, carrier = :carrier, "
     "first_tried_at = COALESCE(first_tried_at, :now), updated_at = :now WHERE id = :id"
