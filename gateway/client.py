@@ -41,16 +41,15 @@ MAX_RETRY_AFTER = 3600.0  #: seconds; a carrier that asks for more is asked agai
 class CarrierSession:
     """HTTP to one carrier, from many threads. One request a call: never a retry, never a redirect.
 
-    Each thread has a connection pool of its own. Proxies and CA bundle are read from the environment once,
-    here: reading them for each request costs a third of the CPU of a send. With `proxies` false none is used,
+    Each thread has a connection pool of its own. Proxies and CA bundle are read from the environment once for each
+    host: reading them for each request costs a third of the CPU of a send. With `proxies` false none is used,
     whatever the environment says: for what runs on this machine.
     """
 
     def __init__(self, *, proxies: bool = True) -> None:
         self._local = threading.local()
-        probe = requests.Session()
         self._proxies = proxies
-        self._environment = probe.merge_environment_settings("https://carrier.invalid/", {}, None, None, None)
+        self._environments: dict[str, dict[str, Any]] = {}  # by scheme and host
 
     def get(self, url: str, **kwargs: Any) -> Response:
         """Send a GET. See `request`."""
@@ -70,7 +69,7 @@ class CarrierSession:
         kwargs.setdefault("timeout", TIMEOUT)
         kwargs.setdefault("allow_redirects", False)
         try:
-            response = self._session().request(method, url, **kwargs)
+            response = self._session().request(method, url, **self._environment(url) | kwargs)
         except _UNCALLABLE:
             raise CarrierMisconfigured("the carrier's URL or credentials cannot be put into a request") from None
         except requests.exceptions.InvalidJSONError:
@@ -81,13 +80,24 @@ class CarrierSession:
             raise_for_status(response)
         return response
 
+    def _environment(self, url: str) -> dict[str, Any]:
+        """Return what the environment says about requests to the host of `url`: `proxies` and `verify`."""
+        host = url[: url.find("/", url.find("//") + 2)]
+        known = self._environments.get(host)
+        if known is None:
+            try:
+                said = requests.Session().merge_environment_settings(url, {}, None, None, None)
+            except ValueError:
+                raise requests.exceptions.InvalidURL from None
+            proxies = dict(said["proxies"]) if self._proxies else {}
+            known = self._environments[host] = {"proxies": proxies, "verify": said["verify"]}
+        return known
+
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
             session.trust_env = False
-            session.proxies = dict(self._environment["proxies"]) if self._proxies else {}
-            session.verify = self._environment["verify"]
         return session
 
 

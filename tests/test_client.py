@@ -1,0 +1,178 @@
+"""HTTP for carriers: every failure in our terms, and the environment's proxies as the environment means them."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+import urllib3
+
+from gateway.client import CarrierSession, _in_our_terms, retry_after
+from gateway.errors import (
+    CarrierMisconfigured,
+    PermanentSendError,
+    RetryableSendError,
+    SendError,
+    Throttled,
+    UncertainSendError,
+)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Answers with the status in the path; `/slow` and `/cut` as they say."""
+
+    protocol_version = "HTTP/1.1"
+    paths: list[str]
+
+    def do_GET(self) -> None:
+        self.server.paths.append(self.path)  # type: ignore[attr-defined]
+        status = int(self.path.rpartition("/")[2])
+        self.send_response(status)
+        for name, value in self.server.extra.items():  # type: ignore[attr-defined]
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def server(**extra: str) -> Iterator[ThreadingHTTPServer]:
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    listening.paths, listening.extra = [], extra  # type: ignore[attr-defined]
+    thread = threading.Thread(target=listening.serve_forever)
+    thread.start()
+    try:
+        yield listening
+    finally:
+        listening.shutdown()
+        thread.join()
+        listening.server_close()
+
+
+def url(listening: ThreadingHTTPServer, path: object) -> str:
+    return f"http://127.0.0.1:{listening.server_port}/{path}"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, PermanentSendError),
+        (401, CarrierMisconfigured),
+        (403, CarrierMisconfigured),
+        (404, PermanentSendError),
+        (408, RetryableSendError),
+        (422, PermanentSendError),
+        (425, RetryableSendError),
+        (429, Throttled),
+        (302, PermanentSendError),  # followed, it would carry credentials elsewhere
+        (500, RetryableSendError),
+        (503, RetryableSendError),
+    ],
+)
+def test_a_status_is_its_error(status: int, error: type[SendError]) -> None:
+    with server(Location="http://127.0.0.1:9/") as listening:
+        with pytest.raises(error) as caught:
+            CarrierSession().get(url(listening, status))
+        assert type(caught.value) is error
+        assert caught.value.code == str(status)
+        assert len(listening.paths) == 1  # type: ignore[attr-defined]
+
+
+def test_a_refused_connection_has_sent_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(RetryableSendError) as caught:
+        CarrierSession().get(f"http://127.0.0.1:{port}/")
+    assert not isinstance(caught.value, UncertainSendError)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"], ids=["none", "half"])
+def test_an_answer_that_breaks_off_leaves_it_uncertain(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            connection.recv(65536)
+            connection.sendall(answer)
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(UncertainSendError):
+            CarrierSession().post(f"http://127.0.0.1:{listening.getsockname()[1]}/", data=b"x")
+        thread.join()
+
+
+def test_no_answer_in_time_leaves_it_uncertain() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UncertainSendError):
+        CarrierSession().get(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=(3, 0.05))
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "foo://x/", "http://", "http://[::/"])
+def test_a_url_nobody_can_call_is_a_matter_of_settings(bad: str) -> None:
+    with pytest.raises(CarrierMisconfigured):
+        CarrierSession().get(bad)
+
+
+def test_credentials_that_fit_no_header_are_a_matter_of_settings() -> None:
+    with pytest.raises(CarrierMisconfigured) as caught:
+        CarrierSession().get("http://127.0.0.1:9/", headers={"Authorization": "Bearer s3cret\nx"})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_tls_error_is_certain_only_where_the_certificate_is_refused() -> None:
+    refused = requests.exceptions.SSLError(
+        urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(ssl.SSLCertVerificationError(1, "x")))  # type: ignore[arg-type]
+    )
+    broken = requests.exceptions.SSLError(
+        urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "x")))  # type: ignore[arg-type]
+    )
+    assert type(_in_our_terms(refused)) is RetryableSendError
+    assert type(_in_our_terms(broken)) is UncertainSendError
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("0", 0), ("0.5", 0.5), ("-3", 0), ("999999", 3600), ("", 1), ("soon", 1), ("nan", 1), ("inf", 3600),
+     ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Wed, 21 Oct 2999 07:28:00 GMT", 3600)],
+)  # fmt: skip
+def test_retry_after_is_understood(header: str, seconds: float) -> None:
+    response = requests.Response()
+    response.headers["Retry-After"] = header
+    assert retry_after(response) == seconds
+
+
+@pytest.mark.parametrize(("no_proxy", "by_proxy"), [("", True), ("127.0.0.1", False)])
+def test_a_proxy_is_used_but_for_hosts_that_are_excepted(
+    no_proxy: str, by_proxy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server() as proxy, server() as carrier:
+        monkeypatch.setenv("http_proxy", url(proxy, ""))
+        monkeypatch.setenv("no_proxy", no_proxy)
+        session = CarrierSession()
+        for _ in range(2):
+            assert session.get(url(carrier, 200)).status_code == 200
+        assert bool(proxy.paths) is by_proxy  # type: ignore[attr-defined]
+        assert bool(carrier.paths) is not by_proxy  # type: ignore[attr-defined]
+        CarrierSession(proxies=False).get(url(carrier, 200))
+        assert carrier.paths  # type: ignore[attr-defined]
+
+
+def test_threads_do_not_share_connections_or_cookies() -> None:
+    made: list[object] = []
+    session = CarrierSession()
+    get: Callable[[], None] = lambda: made.append(session._session())  # noqa: E731
+    threads = [threading.Thread(target=get) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert len({id(one) for one in made}) == 3
+    assert all(not one.trust_env for one in made)  # type: ignore[attr-defined]
