@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gateway import retry
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, Throttled
-from gateway.messages import Weight
+from gateway.messages import Rate, Weight
 from gateway.records import Message
 from gateway.retry import Attempt, Circuit
 from gateway.sending import to_carrier
@@ -36,13 +36,27 @@ class Desk:
         """Return how many messages may be taken up now."""
         return self.circuit.room(self.senders - len(self.in_flight), now)
 
+    def rate(self) -> Rate:
+        """Return how fast the carrier may be sent to; a plugin that fails here gets the slow default."""
+        try:
+            rate = self.carrier.rate
+            if not isinstance(rate, Rate):
+                raise TypeError
+        except Exception as error:
+            log.error("carrier %s cannot tell its rate: %s", self.carrier.name, type(error).__name__)
+            return Rate()
+        return rate
+
     def weigh(self, message: Message) -> Weight:
         """Return what a message takes out of the carrier's rate; a plugin that fails here loses its say."""
         try:
-            return self.carrier.weigh(to_carrier(self.carrier, message, ""))
+            weight = self.carrier.weigh(to_carrier(self.carrier, message, ""))
+            if not isinstance(weight, Weight):
+                raise TypeError
         except Exception as error:
             log.error("carrier %s cannot weigh message %d: %s", self.carrier.name, message.id, type(error).__name__)
             return Weight()
+        return weight
 
     def hold_back(self, tx: Tx, one: Attempt, now: int) -> None:
         """Hold back the number an attempt was throttled or refused for; several at once, the account."""

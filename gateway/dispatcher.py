@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -20,6 +21,7 @@ from gateway.desk import Desk
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import sweep
 from gateway.logs import log_bug
+from gateway.messages import storable
 from gateway.owner import this_process
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
@@ -177,10 +179,10 @@ class Dispatcher:
             desk = self._desks[name]
             heads: list[Message] = []
             if room > 0:
-                heads = tx.claim(name, self._owner, rate=desk.carrier.rate, weigh=desk.weigh, room=room, now=now)
+                heads = tx.claim(name, self._owner, rate=desk.rate(), weigh=desk.weigh, room=room, now=now)
                 wake_at = min(wake_at, tx.next_due(name)) if len(heads) < room else wake_at
-            elif desk.circuit.probe_at is not None:
-                wake_at = min(wake_at, max(desk.circuit.probe_at, now + 1))
+            elif desk.circuit.probe_at is not None and desk.circuit.probe_at > now:
+                wake_at = min(wake_at, desk.circuit.probe_at)  # else the probe is out, and its answer rings
             claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
         return claimed, wake_at
 
@@ -223,7 +225,8 @@ class Dispatcher:
         else:
             log.warning("carrier %s is back: its texts go out again", name)
         lanes = [] if circuit.is_open else [lane for lane, due in desk.backing_off.items() if due > now]
-        desk.backing_off.clear()
+        if not circuit.is_open:
+            desk.backing_off.clear()
         kind, why = ("carrier.paused", circuit.why) if circuit.is_open else ("carrier.resumed", "")
 
         def note(tx: Tx) -> None:
@@ -244,6 +247,8 @@ class Dispatcher:
             dice=self._dice,
             carrier_is_out=desk.circuit.is_open,
         )
+        # what a plugin put into its error must not be what the store stumbles over, turn after turn
+        outcome = replace(outcome, reason=storable(str(outcome.reason)), code=storable(str(outcome.code)))
         if outcome.state in (MessageState.QUEUED, MessageState.UNCERTAIN) and outcome.due_at > now:
             desk.backing_off[(one.message.mask, one.message.recipient)] = outcome.due_at
         return outcome

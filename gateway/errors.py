@@ -24,6 +24,8 @@ GatewayError
 
 from __future__ import annotations
 
+LONGEST_PAUSE = 3600.0  #: seconds; a carrier that asks for more is asked again after this
+
 
 class GatewayError(Exception):
     """The root: whatever the gateway raises on purpose is one of these."""
@@ -126,7 +128,7 @@ class Throttled(RetryableSendError):
 
     def __init__(self, detail: str, *, retry_after: float = 1.0, code: str = "") -> None:
         super().__init__(detail, code=code)
-        self.retry_after = retry_after
+        self.retry_after = min(max(retry_after, 0.0), LONGEST_PAUSE) if retry_after == retry_after else 1.0  # NaN
 
 
 class UncertainSendError(RetryableSendError):

@@ -107,7 +107,7 @@ def _notice(
     tx: Tx, carrier: Carrier, event: InboundMessage, ended: Lease | None, settings: Settings, now: int
 ) -> tuple[Outgoing, ...]:
     """Return the words to somebody without a session, unless they might start a conversation of machines."""
-    if not is_e164(event.sender) or not is_e164(event.recipient) or tx.number(event.sender) is not None:
+    if not is_e164(event.sender) or not is_e164(event.recipient) or not _may_speak(tx, carrier, event):
         return ()
     if not tx.may_notify(event.recipient, event.sender, now, NOTICE_PAUSE_MS):
         return ()
@@ -131,9 +131,19 @@ def _answer_keyword(
     answer = {Keyword.STOP: STOPPED, Keyword.START: STARTED, Keyword.HELP: HELP}[word]
     changed = before is (word is Keyword.START)
     silent = carrier.opt_out is OptOut.CARRIER or not changed
-    if (word is not Keyword.HELP and silent) or tx.number(event.sender) is not None:
+    if (word is not Keyword.HELP and silent) or not _may_speak(tx, carrier, event):
         return ()
     return (_system(carrier, event, answer, Kind.KEYWORD, settings),)
+
+
+def _may_speak(tx: Tx, carrier: Carrier, event: InboundMessage) -> bool:
+    """Return whether the sender may be answered: no number of ours, from none that is another carrier's.
+
+    A mask's waiting texts go out through the carrier that last had one put in: an answer through the wrong one would
+    take them all with it.
+    """
+    mask = tx.number(event.recipient)
+    return tx.number(event.sender) is None and (mask is None or mask.carrier == carrier.name)
 
 
 def _system(carrier: Carrier, event: InboundMessage, words: str, kind: Kind, settings: Settings) -> Outgoing:

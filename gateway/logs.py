@@ -21,7 +21,7 @@ def configure(level: int, plugins: Iterable[str] = ()) -> None:
     logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 
 
-def log_bug(log: logging.Logger, what: str, error: Exception) -> None:
+def log_bug(log: logging.Logger, what: str, error: BaseException) -> None:
     """Log that `what` broke, and where; without the error's own words, which may hold numbers or texts."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s broke: %s\n%s", what, type(error).__name__, frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,10 @@ class Rate:
     per_number: float | None = 1.0  #: for one sending number; None: unlimited
     per_account: float | None = None  #: for the whole account; None: unlimited
 
+    def __post_init__(self) -> None:
+        if not all(limit is None or 0 < limit < math.inf for limit in (self.per_number, self.per_account)):
+            raise ValueError("a rate is parts per second, more than 0, or None: unlimited")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
@@ -43,6 +48,10 @@ class Weight:
 
     number: float = 1.0
     account: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.number < math.inf and 0 <= self.account < math.inf):
+            raise ValueError("a weight is 0 or more")
 
 
 # --- webhooks -----------------------------------------------------------------------------------

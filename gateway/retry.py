@@ -39,7 +39,7 @@ class Attempt:
     """One attempt to send a message, and what came of it. `result` of no kind named here is a plugin's bug."""
 
     message: Message
-    result: Submission | SendError | Expired | Held | Exception
+    result: Submission | SendError | Expired | Held | BaseException
     looked_up: bool = False  #: it comes from a look-up: nothing was sent
 
 

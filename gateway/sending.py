@@ -10,10 +10,13 @@ from gateway.clock import Clock, moment
 from gateway.errors import PermanentSendError, SendError
 from gateway.logs import log_bug
 from gateway.messages import UNSUPPORTED, Channel, OutboundMessage, Submission
+from gateway.numbers import without_numbers
 from gateway.records import Message, MessageState
 from gateway.retry import Attempt, Expired, Held
 
 log = logging.getLogger(__name__)
+
+INLINE_ONLY = "the carrier takes texts only inside the answer to a webhook: give it API credentials"
 
 
 def attempt(
@@ -23,10 +26,9 @@ def attempt(
 
     An uncertain message is looked up first; `hold`: where that is unsupported, leave it to a human.
     """
-    if carrier.inline:
-        why = PermanentSendError("the carrier takes texts only inside the answer to a webhook: give it API credentials")
-        return Attempt(message=message, result=why)
     try:
+        if carrier.inline:
+            raise PermanentSendError(INLINE_ONLY)
         outbound = replace(to_carrier(carrier, message, receipt_url), taken_refs=taken_refs)
         if message.state is MessageState.UNCERTAIN:
             found = _look_up(carrier, outbound, message, hold, clock)
@@ -34,10 +36,17 @@ def attempt(
                 return found
         return Attempt(message=message, result=carrier.send(outbound))
     except SendError as error:
-        return Attempt(message=message, result=error)
-    except Exception as error:
+        return Attempt(message=message, result=_fit_to_show(error))
+    except BaseException as error:  # SystemExit too: an attempt nobody hears of again would hold its lane for ever
         log_bug(log, f"carrier {carrier.name} on message {message.id}, which is parked,", error)
         return Attempt(message=message, result=error)
+
+
+def _fit_to_show(error: SendError) -> SendError:
+    """Return a plugin's error with whatever may be a phone number in its words replaced: they are logged and kept."""
+    error.detail = without_numbers(str(error.detail))
+    error.args = (error.detail,)
+    return error
 
 
 def to_carrier(carrier: Carrier, message: Message, receipt_url: str) -> OutboundMessage:
@@ -64,7 +73,7 @@ def _look_up(carrier: Carrier, outbound: OutboundMessage, message: Message, hold
         log.warning("carrier %s refuses to be asked about messages (%s)", carrier.name, error.code)
         found = UNSUPPORTED
     except SendError as error:
-        return Attempt(message=message, result=error, looked_up=True)
+        return Attempt(message=message, result=_fit_to_show(error), looked_up=True)
     if isinstance(found, Submission):
         return Attempt(message=message, result=found, looked_up=True)
     if found is UNSUPPORTED and hold:

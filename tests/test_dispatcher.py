@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from scripted import Scripted
 
+from gateway import inbound
 from gateway.dispatcher import Dispatcher
 from gateway.errors import (
     CarrierMisconfigured,
@@ -19,10 +20,10 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import Channel, Rate, Submission
+from gateway.messages import Channel, InboundMessage, Rate, Submission, Weight
 from gateway.records import Message, MessageState, Outgoing
 from gateway.settings import read_settings
-from gateway.store import Store
+from gateway.store import NEVER, Store
 
 MASK, OTHER = "+12065550199", "+12065550198"
 BOB, CARL = "+12065550102", "+12065550103"
@@ -435,3 +436,150 @@ def test_a_dispatcher_outlives_a_database_that_does_not_answer(bench: Make, stor
     b.dispatcher.ring()
     assert carrier.wait_for(1) == ["x"]
     assert b.dispatcher.alive
+
+
+# --- what others found ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["where are you?", "HELP", "STOP"])
+def test_a_text_that_comes_by_the_wrong_carrier_takes_no_waiting_text_with_it(bench: Make, words: str) -> None:
+    """An answer through the carrier that does not own the mask would send all that waits on the mask through it."""
+    right, wrong = Scripted(name="right"), Scripted(name="wrong")
+    b = bench(right, wrong)
+    b.store.write(lambda tx: tx.add_number(MASK, "right", "US", b.now))
+    id = b.enqueue("said before", carrier="right")
+    event = InboundMessage(carrier_ref="r1", sender=CARL, recipient=MASK, text=words)
+    b.store.write(lambda tx: inbound.message(tx, wrong, event, b.settings, b.now))
+    b.settle_all()
+    assert [m.text for m in right.sent] == ["said before"]
+    assert wrong.sent == []
+    assert b.message(id).state is MessageState.SENT
+
+
+def test_an_account_without_a_rate_is_held_back_all_the_same(bench: Make) -> None:
+    carrier = Scripted(*[Throttled("slow", retry_after=7)] * 3)
+    b = bench(carrier)
+    for i in range(3):
+        b.enqueue("x", mask=f"+120655504{i:02}")
+        b.settle_all()
+    b.enqueue("y", mask=OTHER)
+    b.settle_all()
+    b.turn(6_999)
+    assert len(carrier.sent) == 3
+    b.turn(1)
+    b.settle_all()
+    assert len(carrier.accepted) == 4
+
+
+def test_while_a_probe_is_out_the_loop_sleeps(bench: Make) -> None:
+    gate = threading.Event()
+    carrier = Scripted(CarrierMisconfigured("HTTP 401"), lambda message: gate.wait(10) and None)
+    b = bench(carrier)
+    b.enqueue("x")
+    b.turn()
+    b.now += 1_000
+    b.dispatcher.turn()  # the probe goes out, and does not come back
+    assert b.dispatcher.turn() == NEVER
+    gate.set()
+    b.settle_all()
+    assert len(carrier.accepted) == 1
+
+
+def test_what_failed_before_the_carrier_went_out_is_due_when_it_is_back(bench: Make) -> None:
+    carrier = Scripted(*[RetryableSendError("503")] * 7)
+    b = bench(carrier, GATEWAY_RETRY_BASE="5m")
+    ids = [b.enqueue("x", to=f"+120655503{i:02}") for i in range(6)]
+    for _ in ids:  # one after the other: the first four wait for their own next attempt when the circuit opens
+        b.dispatcher._desks["scripted"].senders = 1
+        b.turn()
+    assert b.dispatcher.is_out("scripted")
+    for _ in range(3):
+        b.turn(4_000)
+    assert not b.dispatcher.is_out("scripted")
+    b.settle_all()
+    assert [b.message(id).state for id in ids] == [MessageState.SENT] * 6
+
+
+def test_a_number_without_a_limit_does_not_keep_the_others_waiting(bench: Make) -> None:
+    carrier = Scripted()
+    b = bench(carrier)
+    b.dispatcher._desks["scripted"].senders = 1
+    for i in range(50):
+        b.enqueue("busy", to=f"+120655503{i:02}")
+    b.now += 1
+    b.enqueue("calm", mask=OTHER)
+    for _ in range(4):
+        b.turn(1)
+    assert "calm" in [message.text for message in carrier.sent]
+
+
+class NoRate(Scripted):
+    @property
+    def rate(self) -> Rate:
+        raise KeyError("rate")
+
+
+class NoWeight(Scripted):
+    def weigh(self, message: object) -> Weight:
+        return None  # type: ignore[return-value]
+
+
+class NotInline(Scripted):
+    @property
+    def inline(self) -> bool:
+        raise KeyError("inline")
+
+
+BROKEN = [
+    (NoRate(name="sick"), MessageState.SENT),
+    (NoWeight(name="sick"), MessageState.SENT),
+    (NotInline(name="sick"), MessageState.PARKED),
+    (Scripted(lambda message: (_ for _ in ()).throw(SystemExit(1)), name="sick"), MessageState.PARKED),
+    (Scripted(PermanentSendError("\ud800\x00", code="\udfff"), name="sick"), MessageState.FAILED),
+    (Scripted(PermanentSendError(None, code=21211), name="sick"), MessageState.FAILED),  # type: ignore[arg-type]
+    (Scripted(Throttled("slow", retry_after=float("nan")), name="sick"), MessageState.QUEUED),
+    (Scripted(Throttled("slow", retry_after=float("inf")), name="sick"), MessageState.QUEUED),
+    (Scripted(Throttled("slow", retry_after=-5), name="sick"), MessageState.SENT),
+]
+BROKEN_IDS = "rate raises · weighs nothing · inline raises · exits · surrogates · no strings · NaN · for ever · past"
+
+
+@pytest.mark.parametrize(("sick", "state"), BROKEN, ids=BROKEN_IDS.split(" · "))
+def test_whatever_a_plugin_does_the_other_carriers_texts_go_out(
+    bench: Make, sick: Scripted, state: MessageState
+) -> None:
+    well = Scripted(name="well")
+    b = bench(sick, well)
+    id = b.enqueue("x", carrier="sick", mask=OTHER)
+    b.settle_all()
+    fine = b.enqueue("y", carrier="well")
+    b.settle_all()
+    assert b.message(fine).state is MessageState.SENT
+    assert b.message(id).state is state
+    assert not b.dispatcher._busy()
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
+def test_a_rate_or_weight_nobody_can_keep_is_refused(limit: float) -> None:
+    for make in (lambda: Rate(per_number=limit), lambda: Rate(per_account=limit), lambda: Weight(number=limit or -1)):
+        with pytest.raises(ValueError, match="is"):
+            make()
+
+
+def test_a_look_up_that_only_finds_anothers_text_neither_spins_nor_blocks_for_ever(bench: Make) -> None:
+    carrier = Scripted(None, UncertainSendError("no answer"))
+    b = bench(carrier, GATEWAY_VALIDITY="1m")
+    first = b.enqueue("same", to=CARL)
+    b.settle_all()
+    carrier.on_lookup = lambda message: Submission(carrier_ref=f"ref-{first}")
+    second = b.enqueue("same")
+    b.settle_all()
+    for _ in range(59):
+        b.turn(1_000)
+    assert 5 < len(carrier.looked_up) < 15
+    assert b.message(second).state is MessageState.UNCERTAIN
+    b.turn(6_000)
+    assert b.message(second).state is MessageState.EXPIRED
+    third = b.enqueue("next")
+    b.turn(6_000)
+    assert b.message(third).state is MessageState.SENT

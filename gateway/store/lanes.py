@@ -8,6 +8,7 @@ with a single lane.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.messages import Rate, Weight
 from gateway.pacing import after
@@ -17,6 +18,7 @@ from gateway.store.inbox import InboxUnit
 from gateway.store.outbox import NEVER, message
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
+CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
 SWEEP = 500  #: messages expired in one unit of work at most
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
@@ -79,7 +81,7 @@ class LaneUnit(InboxUnit):
         account_us = self._account_free(carrier)
         claimed: list[Message] = []
         for row in self.run(_DUE_MASKS, carrier=carrier, now=now, count=room):
-            if len(claimed) >= room or (rate.per_account is not None and account_us > now * 1000):
+            if len(claimed) >= room or account_us > now * 1000:
                 break
             free_us = row["free_us"]
             while len(claimed) < room and free_us <= now * 1000:
@@ -90,9 +92,9 @@ class LaneUnit(InboxUnit):
                 free_us = after(free_us, now * 1000, weight.number, rate.per_number)
                 account_us = after(account_us, now * 1000, weight.account, rate.per_account)
                 claimed.append(head)
-                if rate.per_account is not None and account_us > now * 1000:
+                if account_us > now * 1000:
                     break
-            self._look_again(row["name"], free_us)
+            self._look_again(row["name"], free_us, now)
         if claimed and rate.per_account is not None:
             self.run(_SET_ACCOUNT, carrier=carrier, never=NEVER, free_us=account_us)
         return claimed
@@ -102,7 +104,7 @@ class LaneUnit(InboxUnit):
 
         If the claim was lost meanwhile, only the news that the carrier took the message counts.
         """
-        outcome = self._checked(outcome)
+        outcome = self._checked(outcome, now)
         sent = outcome.message
         lane = {"mask": sent.mask, "recipient": sent.recipient}
         holder = self.run(_OWNER, **lane)
@@ -131,7 +133,7 @@ class LaneUnit(InboxUnit):
         """Return when a mask of the carrier wants to be looked at next (ms), or `NEVER`."""
         rows = self.run(_NEXT_DUE, carrier=carrier)
         at = rows[0]["at"]
-        return NEVER if at is None else max(int(at), self._account_free(carrier) // 1000)
+        return NEVER if at is None else max(int(at), -(-self._account_free(carrier) // 1000))
 
     def expire_messages(self, now: int) -> int:
         """Mark queued messages past their validity as expired, a bounded number, and return how many."""
@@ -221,11 +223,11 @@ class LaneUnit(InboxUnit):
         )
         self._close_if_empty({"mask": head.mask, "recipient": head.recipient})
 
-    def _look_again(self, mask: str, free_us: int) -> None:
-        """Set when a mask is to be looked at next: when its pace allows and a lane is due."""
+    def _look_again(self, mask: str, free_us: int, now: int) -> None:
+        """Set when a mask is to be looked at next: when its pace allows and a lane is due, behind all due before."""
         due = self.run(_NEXT_LANE, mask=mask)[0]["due_at"]
         free_ms = -(-free_us // 1000)
-        self.run(_SET_PACE, mask=mask, free_us=free_us, next_at=NEVER if due is None else max(due, free_ms))
+        self.run(_SET_PACE, mask=mask, free_us=free_us, next_at=NEVER if due is None else max(due, free_ms, now))
 
     def _close_if_empty(self, row: Row) -> None:
         lane = {"mask": row["mask"], "recipient": row["recipient"]}
@@ -254,15 +256,20 @@ class LaneUnit(InboxUnit):
             for receipt in self.early_receipts(sent.carrier, outcome.carrier_ref):
                 self.take_receipt(sent.carrier, receipt, now)
 
-    def _checked(self, outcome: Outcome) -> Outcome:
-        """Refuse a reference found by look-up that already belongs to another message."""
+    def _checked(self, outcome: Outcome, now: int) -> Outcome:
+        """Refuse a reference found by look-up that already belongs to another message: it is looked up again later.
+
+        One past its validity is given up, so that its lane goes on.
+        """
         if not outcome.found or not self._belongs_to_another(outcome):
             return outcome
-        return Outcome(
-            message=outcome.message,
-            state=MessageState.UNCERTAIN,
-            reason="looked up",
-            due_at=outcome.due_at,
+        over = outcome.message.expires_at <= now
+        return replace(
+            outcome,
+            state=MessageState.EXPIRED if over else MessageState.UNCERTAIN,
+            reason="the carrier took it for another message",
+            carrier_ref="",
+            due_at=now + CLASH_MS,
             counts=False,
         )
 
