@@ -24,7 +24,7 @@ GatewayError
 
 from __future__ import annotations
 
-LONGEST_PAUSE = 3600.0  #: seconds; a carrier that asks for more is asked again after this
+LONGEST_PAUSE = 2 * 86_400.0  #: seconds; the longest real ones last until the next midnight
 
 
 class GatewayError(Exception):
