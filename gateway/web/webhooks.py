@@ -25,6 +25,7 @@ from gateway.messages import (
     WebhookRequest,
     WebhookResponse,
 )
+from gateway.numbers import without_numbers
 from gateway.records import Message
 from gateway.sending import to_carrier
 from gateway.store import Tx
@@ -79,10 +80,11 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
         events = _admit(context, carrier, request, token)
         answer = _take(context, carrier, events)
     except WebhookRejected as error:
-        log.warning("a webhook for %s was rejected: %s", name, error)
+        log.warning("a webhook for %s was rejected: %s", name, without_numbers(str(error)))
         return bottle.HTTPResponse("", 403)
     except WebhookMalformed as error:
-        log.warning("a webhook of %s cannot be read: %s (%s)", name, error, _shape(request))
+        words = without_numbers(str(error))  # which name fields and types, but plugins are written by anyone
+        log.warning("a webhook of %s cannot be read: %s (%s)", name, words, _shape(request))
         return bottle.HTTPResponse(MALFORMED, 400, {"Content-Type": "text/plain; charset=utf-8"})
     except StoreUnavailable as error:
         log.error("a webhook of %s was answered 503: %s", name, error)
