@@ -224,6 +224,7 @@ def test_a_carrier_whose_numbers_are_used_by_nobody_else_cannot_reach_them(tmp_p
         carriers = {"simulator": carrier_for(ours, "simulator"), "flowroute": carrier_for(other, "flowroute")}
         running = stack.enter_context(gateway(tmp_path, carriers, GATEWAY_TN_CARRIER="simulator"))
         other.webhook_url = f"{running.url}/webhooks/flowroute/{TOKEN}"
+        ours.webhook_url = f"{running.url}/webhooks/simulator"
         api(running, "POST", "/tn", {"value": MASK})
         api(running, "POST", "/session", {"participant_a": ANN, "participant_b": BOB})
         bob = ours.handset(BOB)
