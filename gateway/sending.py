@@ -16,6 +16,8 @@ from gateway.retry import Attempt, Expired, Held
 
 log = logging.getLogger(__name__)
 
+INLINE_ONLY = "the carrier takes texts only inside the answer to a webhook: give it API credentials"
+
 
 def attempt(
     carrier: Carrier, message: Message, *, receipt_url: str, taken_refs: frozenset[str], hold: bool, clock: Clock
@@ -24,10 +26,9 @@ def attempt(
 
     An uncertain message is looked up first; `hold`: where that is unsupported, leave it to a human.
     """
-    if carrier.inline:
-        why = PermanentSendError("the carrier takes texts only inside the answer to a webhook: give it API credentials")
-        return Attempt(message=message, result=why)
     try:
+        if carrier.inline:
+            raise PermanentSendError(INLINE_ONLY)
         outbound = replace(to_carrier(carrier, message, receipt_url), taken_refs=taken_refs)
         if message.state is MessageState.UNCERTAIN:
             found = _look_up(carrier, outbound, message, hold, clock)
@@ -36,7 +37,7 @@ def attempt(
         return Attempt(message=message, result=carrier.send(outbound))
     except SendError as error:
         return Attempt(message=message, result=_fit_to_show(error))
-    except Exception as error:
+    except BaseException as error:  # SystemExit too: an attempt nobody hears of again would hold its lane for ever
         log_bug(log, f"carrier {carrier.name} on message {message.id}, which is parked,", error)
         return Attempt(message=message, result=error)
 
