@@ -76,8 +76,9 @@ def serve() -> None:
 
 
 @main.command()
+@click.option("--quick", is_flag=True, help="Play without the pauses that let a person follow.")
 @click.pass_context
-def demo(ctx: click.Context) -> None:
+def demo(ctx: click.Context, quick: bool) -> None:
     """Watch a masked conversation on this machine.
 
     Starts a gateway and a simulated carrier beside it, opens a session by the API, and plays a short conversation on
@@ -89,7 +90,7 @@ def demo(ctx: click.Context) -> None:
     """
     from gateway.demo import demo as run
 
-    ctx.exit(run())
+    ctx.exit(run(quick=quick))
 
 
 @main.command()

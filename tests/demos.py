@@ -20,7 +20,7 @@ import urllib.request
 from itertools import pairwise
 from pathlib import Path
 
-RUN = "from gateway.cli import main; main(['demo'], prog_name='gateway')"
+RUN = "import sys; from gateway.cli import main; main(['demo', *sys.argv[1:]], prog_name='gateway')"
 ON_ITS_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {RUN}"
 OURS = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "ORG_NAME", "LOG_LEVEL", "SESSION_", "NO_SESSION_")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -58,12 +58,12 @@ class Place:
 class Terminal:
     """The demo on a pseudo-terminal: what it shows, and a keyboard."""
 
-    def __init__(self, place: Place, columns: int = 100) -> None:
+    def __init__(self, place: Place, columns: int = 100, *options: str) -> None:
         self.place = place
         self._keyboard, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_ITS_TERMINAL],
+            [sys.executable, "-c", ON_ITS_TERMINAL, *options],
             cwd=place.work,
             env=place.env,
             stdin=theirs,

@@ -202,10 +202,10 @@ def test_a_demo_that_goes_wrong_says_so_and_exits_1(place: Place, fault: str) ->
 def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
-    def make(columns: int = 100) -> Terminal:
+    def make(columns: int = 100, *options: str) -> Terminal:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
-        opened.append(Terminal(Place(folder), columns))
+        opened.append(Terminal(Place(folder), columns, *options))
         return opened[-1]
 
     yield make
@@ -227,7 +227,7 @@ def on_phones(text: str) -> list[tuple[str, str]]:
 
 
 def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_printed(terminal) -> None:
-    screen = terminal()
+    screen = terminal(100, "--quick")
     begin = screen.until("> ")
     assert "Ann never saw" in begin
 
@@ -269,7 +269,7 @@ def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_pri
 
 
 def test_what_cannot_be_done_is_answered_with_a_hint(terminal) -> None:
-    screen = terminal()
+    screen = terminal(100, "--quick")
     screen.until("> ")
     for line, hint in (
         ("hello", "Type a or b and a text, like: a hello"),
@@ -286,7 +286,7 @@ def test_what_cannot_be_done_is_answered_with_a_hint(terminal) -> None:
 
 
 def test_a_text_cannot_steer_the_terminal_and_any_script_fits_its_phone(terminal) -> None:
-    screen = terminal()
+    screen = terminal(100, "--quick")
     screen.until("> ")
     screen.type("a \x16\x1b[2J cleared\n")  # Ctrl-V: the next key as it is
     assert ("?[2J cleared", "?[2J cleared") in on_phones(screen.until("╯\n> "))
@@ -296,7 +296,7 @@ def test_a_text_cannot_steer_the_terminal_and_any_script_fits_its_phone(terminal
 
 def test_at_the_prompt_whatever_ends_it_ends_it_in_order(terminal) -> None:
     ways = {"\x03": 0, "\x04": 0, signal.SIGTERM: 143}
-    screens = {what: terminal() for what in ways}
+    screens = {what: terminal(100, "--quick") for what in ways}
     for what, screen in screens.items():
         screen.until("> ")
         assert screen.place.leftovers() != []
@@ -308,7 +308,7 @@ def test_at_the_prompt_whatever_ends_it_ends_it_in_order(terminal) -> None:
 
 
 def test_on_a_narrow_terminal_the_phones_still_stand_side_by_side(terminal) -> None:
-    screen = terminal(60)
+    screen = terminal(60, "--quick")
     lines = [line for line in screen.until("> ").splitlines() if line[:1] in "╭│╰" and line]
     assert len(lines) > 20
     assert {len(line) for line in lines} == {60}

@@ -26,15 +26,15 @@ HOW_TO_GET_IT = (
 INTERRUPTED = 130  #: exit code of a play that Ctrl-C cut short, as shells have it
 
 
-def demo() -> int:
-    """Play, then let the user type where there is a terminal; return the exit code.
+def demo(*, quick: bool = False) -> int:
+    """Play, then let the user type where there is a terminal; return the exit code. `quick`: without pauses.
 
     0: both phones saw the mask only · 1: they did not, or something never arrived · 130: interrupted. Raises
     `ConfigError` where the simulated carrier is not installed.
     """
     carrier = _simulator()
     logging.basicConfig(level=logging.ERROR, format=logs.FORMAT)  # the conversation is what there is to see
-    screen = Screen()
+    screen = Screen(quick=quick)
     try:
         with _ended_like_ctrl_c(), set_up(carrier) as stage:
             return _perform(stage, screen)

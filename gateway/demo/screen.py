@@ -37,14 +37,14 @@ def _readline() -> ModuleType | None:
 
 
 class Screen:
-    """Prints to standard output. Pauses on a terminal only."""
+    """Prints to standard output. Pauses on a terminal only, and not if it shall be `quick`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quick: bool = False) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a text may hold what the terminal cannot show
         live = sys.stdout.isatty()
         self._console = Console(width=None if live else PIPED, highlight=False, markup=False, emoji=False)
-        self._pace = PAUSE if live else 0.0
+        self._pace = PAUSE if live and not quick else 0.0
         self._edges = ROUND if self._console.encoding.startswith("utf") else ASCII
         self._readline = _readline() if live else None
         self._asking = False
