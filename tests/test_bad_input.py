@@ -40,12 +40,26 @@ def w(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+def test_no_route_is_forgotten_here(w: World) -> None:
+    """A new one belongs into the tables above, and so into every test below."""
+    number = "%2B12065550100"
+    there = {(route.method, route.rule.replace("<number>", number)) for route in w.client._app.routes}
+    webhooks = {"/webhooks/<name>", "/webhooks/<name>/<token>", "/", "/texts/route", "/calls/route"}
+    assert {pair for pair in there if pair[1] not in webhooks} == {*API_ROUTES, *(("GET", path) for path in OPEN)}
+    assert {path.partition("?")[0] for path in WEBHOOKS if "?" in path} == {
+        path for path in webhooks if "<" not in path
+    }
+
+
 # --- bodies ---------------------------------------------------------------------------------------
 
 BODIES: list[tuple[str, bytes]] = [
     *((name, body[:LIMIT]) for name, _, body in GARBAGE),
     ("a byte order mark", b'\xef\xbb\xbf{"value": "12065550121"}'),
     ("NaN", b'{"value": NaN, "participant_a": NaN, "expiry_window": NaN, "phone_numbers": NaN, "client_number": NaN}'),
+    ("NaN beside what is right", b'{"value": "12065550121", "phone_numbers": "+12065550121", "session_id": "x", "x": NaN,'
+        b' "participant_a": "+12065550131", "participant_b": "+12065550132", "client_number": "+12065550131",'
+        b' "contractor_number": "+12065550132"}'),
     ("infinity", b'{"value": 1e999, "participant_a": 1e999, "phone_numbers": 1e999, "contractor_number": 1e999}'),
     ("a lone surrogate in a key", b'{"\\ud800": 1, "value": "12065550121", "phone_numbers": "+12065550121"}'),
     ("NUL in a number", b'{"value": "1206555\\u00000121", "phone_numbers": "+1206555\\u00000121"}'),

@@ -255,11 +255,14 @@ def requests_are_wrong(program: Program) -> None:
 def the_database_fails(program: Program, file: Path) -> None:
     """A table is away for a moment: everything is answered 503, and the dispatcher waits."""
     with closing(sqlite3.connect(file)) as db:
-        for table in ("inbox", "lanes", "sessions"):
+        for table in ("inbox", "lanes", "sessions", "numbers", "leases", "legs", "notices", "opt_outs", "outbox"):
             db.execute(f"ALTER TABLE {table} RENAME TO away")
             text = {"from": EVE, "to": MASK, "body": WORDS, "id": f"while {table} is away"}
             program.ask("POST", f"/webhooks/flowroute/{TOKEN}", text)
+            program.ask("POST", f"/webhooks/flowroute/{TOKEN}", text | {"body": "STOP", "id": f"{table} is away"})
             program.ask("POST", "/session", {"participant_a": EVE, "participant_b": STRANGERS[0]}, KEYED)
+            program.ask("DELETE", "/tn", {"value": EVE}, KEYED)
+            program.ask("GET", f"/api/rest/numberMask/{quote(EVE)}", headers=KEYED)
             db.execute(f"ALTER TABLE away RENAME TO {table}")
     program.says("was answered 503")
 
