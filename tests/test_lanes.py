@@ -195,6 +195,21 @@ def test_a_message_past_its_validity_is_not_sent(store: Store) -> None:
     assert state(store, old) is MessageState.EXPIRED
 
 
+def test_a_nights_backlog_is_settled_in_pieces(store: Store) -> None:
+    for lane in range(40):
+        for n in range(30):
+            enqueue(store, f"{lane}:{n}", to=f"+120655503{lane:02}")
+    enqueue(store, "fresh", now=HOUR)
+    rounds = []
+    while not (heads := claim(store, now=4 * HOUR, room=1)):
+        assert store.read(lambda tx: tx.next_due("sim")) <= 4 * HOUR  # and goes on at once
+        rounds.append(
+            store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM outbox WHERE state = 'expired'"))[0]["n"]
+        )
+    assert texts(heads) == ["fresh"]
+    assert rounds == [501, 1002]
+
+
 def test_the_sweep_expires_what_waits_and_says_so(store: Store) -> None:
     old = enqueue(store, "old")
     assert store.write(lambda tx: tx.expire_messages(4 * HOUR)) == 1

@@ -7,7 +7,7 @@ with a single lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from gateway.messages import Rate, Weight
@@ -19,7 +19,7 @@ from gateway.store.outbox import NEVER, message
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
-SWEEP = 500  #: messages expired in one unit of work at most
+SWEEP = 500  #: messages settled unsent in one unit of work at most
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
 #: costs as much as everything that ever went through it.
@@ -80,12 +80,13 @@ class LaneUnit(InboxUnit):
         """
         account_us = self._account_free(carrier)
         claimed: list[Message] = []
+        patience = iter(range(SWEEP))  # or whoever writes would wait until a night's backlog is settled
         for row in self.run(_DUE_MASKS, carrier=carrier, now=now, count=room):
             if len(claimed) >= room or account_us > now * 1000:
                 break
             free_us = row["free_us"]
             while len(claimed) < room and free_us <= now * 1000:
-                head = self._claim_next(row["name"], carrier, owner, now)
+                head = self._claim_next(row["name"], carrier, owner, patience, now)
                 if head is None:
                     break
                 weight = weigh(head)
@@ -184,7 +185,7 @@ class LaneUnit(InboxUnit):
         rows = self.run(_ACCOUNT, carrier=carrier)
         return int(rows[0]["free_us"]) if rows else 0
 
-    def _claim_next(self, mask: str, carrier: str, owner: str, now: int) -> Message | None:
+    def _claim_next(self, mask: str, carrier: str, owner: str, patience: Iterator[int], now: int) -> Message | None:
         """Claim the first due lane of a mask whose head may be sent; settle the heads that may not."""
         while lanes := self.run(_DUE_LANES, mask=mask, now=now, count=1):
             lane = {"mask": mask, "recipient": lanes[0]["recipient"]}
@@ -195,6 +196,8 @@ class LaneUnit(InboxUnit):
             head = message(heads[0])
             if (verdict := self._verdict(head, now)) is not None:
                 self._drop(head, verdict, now)
+                if next(patience, None) is None:
+                    return None
                 continue
             state = MessageState.UNCERTAIN if head.state is MessageState.UNCERTAIN else MessageState.SENDING
             self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, **lane)
