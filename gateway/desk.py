@@ -9,7 +9,7 @@ from gateway import retry
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, Throttled
 from gateway.messages import Rate, Weight
-from gateway.records import Message
+from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Circuit
 from gateway.sending import to_carrier
 from gateway.store import Tx
@@ -74,3 +74,18 @@ class Desk:
             log.error("carrier %s does not accept the number %s (%s): it is held back", self.carrier.name, mask, error)
         else:
             self.misfits.pop(mask, None)
+
+
+def tell_operator(tx: Tx, outcome: Outcome, now: int) -> None:
+    """Tell the operator of messages that did not reach their carrier for good."""
+    if outcome.state in (MessageState.FAILED, MessageState.SUPPRESSED, MessageState.EXPIRED, MessageState.PARKED):
+        sent = outcome.message
+        tx.add_event(
+            f"message.{outcome.state.value}",
+            now,
+            session=sent.session,
+            mask=sent.mask,
+            carrier=sent.carrier,
+            message=sent.id,
+            detail=outcome.reason,
+        )

@@ -17,7 +17,7 @@ from time import monotonic
 from gateway import retry
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
-from gateway.desk import Desk
+from gateway.desk import Desk, tell_operator
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import sweep
 from gateway.logs import log_bug
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 POLL = 1.0  #: seconds between two looks at the store when nothing rings
 HOUSEKEEPING_MS = 1_000
+CLOCK_STEP_MS = 1_000  #: a clock that goes back by more was set; by less, it was put right
 RENEWAL_MS = 5_000
 FREE_THREADS = 2  #: threads that answer HTTP and never wait for a carrier
 
@@ -69,6 +70,7 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._next_housekeeping = 0
         self._next_renewal = 0
+        self._last_turn = 0
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -151,6 +153,9 @@ class Dispatcher:
         """
         self._gather()
         now = self._clock()
+        if now < self._last_turn - CLOCK_STEP_MS:
+            self._set_back(now)
+        self._last_turn = now
         outcomes = [(desk, one, self._judge(desk, one, now)) for desk, one in self._unsettled]
         rooms = {} if self._stopping else {name: desk.room(now) for name, desk in self._desks.items()}
         claimed, wake_at = self._store.write(lambda tx: self._unit(tx, outcomes, rooms, now))
@@ -172,7 +177,7 @@ class Dispatcher:
         for desk, one, outcome in outcomes:
             tx.settle(outcome, self._owner, now)
             desk.hold_back(tx, one, now)
-            _add_event(tx, outcome, now)
+            tell_operator(tx, outcome, now)
         claimed = {}
         wake_at = NEVER
         for name, room in rooms.items():
@@ -264,6 +269,14 @@ class Dispatcher:
             sweep(self._store, self._settings, self._owner, now)
             self._next_housekeeping = now + HOUSEKEEPING_MS
 
+    def _set_back(self, now: int) -> None:
+        """Let nothing wait for a time that the clock went back from."""
+        log.warning("the clock was set back by %d s: what waits is looked at now", (self._last_turn - now) // 1000)
+        self._next_housekeeping = self._next_renewal = now
+        for desk in self._desks.values():
+            desk.circuit.set_back(now)
+        self._store.write(lambda tx: tx.set_back(now))
+
     def _busy(self) -> bool:
         return any(desk.in_flight for desk in self._desks.values())
 
@@ -278,18 +291,3 @@ def _answered(message: Message) -> bool:
     return message.state is not MessageState.SENDING and (
         message.first_tried_at is not None or message.state is not MessageState.QUEUED
     )
-
-
-def _add_event(tx: Tx, outcome: Outcome, now: int) -> None:
-    """Tell the operator of messages that did not reach their carrier for good."""
-    if outcome.state in (MessageState.FAILED, MessageState.SUPPRESSED, MessageState.EXPIRED, MessageState.PARKED):
-        sent = outcome.message
-        tx.add_event(
-            f"message.{outcome.state.value}",
-            now,
-            session=sent.session,
-            mask=sent.mask,
-            carrier=sent.carrier,
-            message=sent.id,
-            detail=outcome.reason,
-        )

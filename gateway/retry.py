@@ -139,6 +139,11 @@ class Circuit:
         else:
             self._failures, self._probes, self.probe_at, self.why = 0, 0, None, ""
 
+    def set_back(self, now: int) -> None:
+        """Take note that the clock was set back: a probe that was due at a time now far away is due."""
+        if self.probe_at is not None:
+            self.probe_at = min(self.probe_at, now)
+
     def _fail(self, now: int, why: str, was_probe: bool, *, at_once: bool) -> None:
         self._failures += 1
         if self.probe_at is not None:

@@ -583,3 +583,27 @@ def test_a_look_up_that_only_finds_anothers_text_neither_spins_nor_blocks_for_ev
     third = b.enqueue("next")
     b.turn(6_000)
     assert b.message(third).state is MessageState.SENT
+
+
+@pytest.mark.parametrize("rate", [None, 1.0], ids=["no pace", "paced"])
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(bench: Make, rate: float | None) -> None:
+    carrier = Scripted(RetryableSendError("503"))
+    carrier.rate = Rate(per_number=rate)
+    b = bench(carrier)
+    ids = [b.enqueue("x", to=f"+120655503{i:02}") for i in range(3)]
+    b.turn()
+    b.now -= 900_000
+    for _ in range(4):
+        b.turn(1_000)
+    b.settle_all()
+    assert [b.message(id).state for id in ids] == [MessageState.SENT] * 3
+
+
+def test_a_probe_is_not_put_off_by_a_clock_that_is_set_back(bench: Make) -> None:
+    carrier = Scripted(CarrierMisconfigured("HTTP 401"))
+    b = bench(carrier)
+    id = b.enqueue("x")
+    b.turn()
+    b.turn(-900_000)
+    b.settle_all()
+    assert b.message(id).state is MessageState.SENT

@@ -21,6 +21,7 @@ from gateway.store.db import Statement
 MAY_SCAN = {
     "sessions.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
+    "claims.set_back": "once for each time somebody sets the clock back",
     "schema._step": "a table of one row",
     "__init__.check": "a table of one row",
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gateway.records import Message
 from gateway.store.db import Statement
 from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD_ID, LOOK_AT, LaneUnit
+from gateway.store.outbox import NEVER
 
 _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
@@ -41,3 +42,12 @@ class ClaimUnit(LaneUnit):
             self.run(FREE_LANE, owner=owner, due=due_at, **lane)
             self.run(LOOK_AT, mask=lane["mask"], due=due_at)
         return len(lanes)
+
+    def set_back(self, now: int) -> None:
+        """Make due what waits for a later time, retries and pauses included: the clock those were read from was wrong.
+
+        Looks at every lane, once for each time the clock was set.
+        """
+        self.query("UPDATE lanes SET due_at = :now WHERE due_at > :now", now=now)
+        self.query("UPDATE paces SET next_at = :now WHERE next_at > :now AND next_at < :never", now=now, never=NEVER)
+        self.query("UPDATE paces SET free_us = :now_us WHERE free_us > :now_us", now_us=now * 1000)
