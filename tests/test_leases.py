@@ -265,3 +265,21 @@ def test_sessions_fall_due_in_order_and_only_live_ones(store: Store) -> None:
     end(store, opened[1])
     assert [s.id for s in store.read(lambda tx: tx.due_sessions(30))] == [opened[0].id]
     assert store.read(lambda tx: tx.due_sessions(29)) == []
+
+
+def test_a_number_that_is_taken_is_not_given_again(store: Store) -> None:
+    """What the choice found free may be taken by the time it is occupied: the condition stands in the statement."""
+    [number] = pool(store, 1)
+    assert store.write(lambda tx: tx.occupy(number, "first", 2))
+    assert not store.write(lambda tx: tx.occupy(number, "second", 2))
+
+
+def test_a_number_is_free_when_the_last_of_its_leases_is(store: Store) -> None:
+    [number] = pool(store, 1)
+    store.write(lambda tx: tx.occupy(number, "first", 5))
+    store.write(lambda tx: tx.release(number, "another", 2))
+    found = store.read(lambda tx: tx.number(number))
+    assert (found.live, found.session) == (3, "first")
+    store.write(lambda tx: tx.release(number, "first", 3))
+    found = store.read(lambda tx: tx.number(number))
+    assert (found.live, found.session) == (0, None)

@@ -161,6 +161,9 @@ class Conversations(RuleBasedStateMachine):
             talk.end(self.now)
 
     @rule(sender=st.sampled_from(PEOPLE), mask=st.sampled_from(MASKS), again=st.integers(1, 3))
+    def text_from_anybody(self, sender: str, mask: str, again: int) -> None:
+        self.text(sender, mask, again)
+
     def text(self, sender: str, mask: str, again: int) -> None:
         ref = f"r{next(self.refs)}"
         event = InboundMessage(carrier_ref=ref, sender=sender, recipient=mask, text=f"said {ref}")
@@ -175,6 +178,13 @@ class Conversations(RuleBasedStateMachine):
             for other in talk.people - {sender}
         ]
         assert heard == expected
+
+    @rule(chosen=st.randoms(use_true_random=False), again=st.integers(1, 2))
+    def text_into_a_talk(self, chosen: random.Random, again: int) -> None:
+        """A text from somebody who is, or once was, in a conversation: what chance alone would seldom bring."""
+        if self.talks:
+            talk = chosen.choice(list(self.talks.values())[-3:])
+            self.text(chosen.choice(sorted(talk.people)), talk.mask, again)
 
     @rule(seconds=st.sampled_from([0, 1, 30, 90, 700, 4000]), swept=st.booleans())
     def wait(self, seconds: int, swept: bool) -> None:
@@ -227,7 +237,7 @@ class Conversations(RuleBasedStateMachine):
 
 
 Conversations.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestConversations = Conversations.TestCase
 
