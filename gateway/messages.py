@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.errors import WebhookMalformed
-from gateway.numbers import e164
+from gateway.numbers import e164, without_numbers
 
 
 class Channel(Enum):
@@ -181,6 +181,7 @@ class DeliveryReceipt:
 
     def __post_init__(self) -> None:
         _mend(self, "carrier_ref", "code", "detail")
+        object.__setattr__(self, "detail", without_numbers(self.detail))  # it is kept, and shown to the operator
         _check_length(self, "carrier_ref")
 
 

@@ -107,6 +107,7 @@ class Program:
     def __init__(self, running: subprocess.Popen[bytes], output: Path) -> None:
         self.running = running
         self.answers: list[tuple[int, str, str]] = []  #: status, headers and body of every answer
+        self.folder = output.parent  #: where it runs
         self._output = output
 
     @property

@@ -57,8 +57,8 @@ BODIES: list[tuple[str, bytes]] = [
     *((name, body[:LIMIT]) for name, _, body in GARBAGE),
     ("a byte order mark", b'\xef\xbb\xbf{"value": "12065550121"}'),
     ("NaN", b'{"value": NaN, "participant_a": NaN, "expiry_window": NaN, "phone_numbers": NaN, "client_number": NaN}'),
-    ("NaN beside what is right", b'{"value": "12065550121", "phone_numbers": "+12065550121", "session_id": "x", "x": NaN,'
-        b' "participant_a": "+12065550131", "participant_b": "+12065550132", "client_number": "+12065550131",'
+    ("NaN beside what is right", b'{"value": "12065550121", "phone_numbers": "+12065550121", "session_id": "x",'
+        b' "x": NaN, "participant_a": "+12065550131", "participant_b": "+12065550132", "client_number": "+12065550131",'
         b' "contractor_number": "+12065550132"}'),
     ("infinity", b'{"value": 1e999, "participant_a": 1e999, "phone_numbers": 1e999, "contractor_number": 1e999}'),
     ("a lone surrogate in a key", b'{"\\ud800": 1, "value": "12065550121", "phone_numbers": "+12065550121"}'),

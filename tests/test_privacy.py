@@ -278,6 +278,13 @@ def test_no_error_that_is_answered_holds_a_number_a_text_or_a_secret(program: Pr
     assert not [(status, body) for status, headers, body in errors if leaks(headers + body)]
 
 
+def test_no_reason_that_is_kept_for_the_operator_holds_a_number(program: Program) -> None:
+    with closing(sqlite3.connect(program.folder / "gateway.db")) as db:
+        reasons = [row[0] for row in db.execute("SELECT reason FROM outbox UNION SELECT detail FROM events") if row[0]]
+    assert "••• is off" in " ".join(reasons)
+    assert not [reason for reason in reasons if {*leaks(reason)} & {*PEOPLE}]
+
+
 def test_what_anyone_may_ask_holds_no_number_at_all(program: Program) -> None:
     start = len(program.answers)
     for path in ("/healthz", "/readyz", "/metrics"):
