@@ -32,9 +32,9 @@ class Desk:
         self.misfits: dict[str, int] = {}  #: mask -> how often in a row the carrier refused the number itself
         self.backing_off: dict[tuple[str, str], int] = {}  #: lane -> when its next attempt is due (ms)
 
-    def room(self, now: int) -> int:
-        """Return how many messages may be taken up now."""
-        return self.circuit.room(self.senders - len(self.in_flight), now)
+    def room(self, now: int, settling: int) -> int:
+        """Return how many messages may be taken up now, in the unit that settles `settling` of those in flight."""
+        return self.circuit.room(self.senders - len(self.in_flight) + settling, now)
 
     def rate(self) -> Rate:
         """Return how fast the carrier may be sent to; a plugin that fails here gets the slow default."""

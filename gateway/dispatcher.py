@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -157,7 +158,8 @@ class Dispatcher:
             self._set_back(now)
         self._last_turn = now
         outcomes = [(desk, one, self._judge(desk, one, now)) for desk, one in self._unsettled]
-        rooms = {} if self._stopping else {name: desk.room(now) for name, desk in self._desks.items()}
+        back = Counter(desk.carrier.name for desk, _, _ in outcomes)
+        rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
         claimed, wake_at = self._store.write(lambda tx: self._unit(tx, outcomes, rooms, now))
         self._unsettled.clear()
         for desk, one, _ in outcomes:

@@ -20,7 +20,7 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import Channel, InboundMessage, Rate, Submission, Weight
+from gateway.messages import Channel, DeliveryReceipt, DeliveryStatus, InboundMessage, Rate, Submission, Weight
 from gateway.records import Message, MessageState, Outgoing
 from gateway.settings import read_settings
 from gateway.store import NEVER, Store
@@ -607,3 +607,72 @@ def test_a_probe_is_not_put_off_by_a_clock_that_is_set_back(bench: Make) -> None
     b.turn(-900_000)
     b.settle_all()
     assert b.message(id).state is MessageState.SENT
+
+
+def test_the_turn_that_settles_takes_up_the_next(bench: Make) -> None:
+    """With every sender busy and all their answers in at once, nobody else would ring."""
+    carrier = Scripted()
+    b = bench(carrier)
+    desk = b.dispatcher._desks["scripted"]
+    desk.senders = 2
+    for i in range(4):
+        b.enqueue("x", to=f"+120655503{i:02}")
+    b.dispatcher.turn()
+    carrier.wait_for(2)
+    while len(b._answers()) < 2:
+        pass
+    b.dispatcher.turn()
+    assert len(desk.in_flight) == 2
+    assert len(carrier.wait_for(4)) == 4
+
+
+def test_an_account_takes_no_more_at_once_than_its_rate_allows(bench: Make) -> None:
+    """The account is asked after each text, not only after each number."""
+    carrier = Scripted()
+    carrier.rate = Rate(per_number=None, per_account=1)
+    b = bench(carrier)
+    for i in range(5):
+        b.enqueue("x", to=f"+120655503{i:02}")
+    b.settle_all()
+    assert len(carrier.sent) == 1
+
+
+def test_a_receipt_that_is_faster_than_the_answer_finds_a_text_whose_number_has_moved(bench: Make) -> None:
+    old, new = Scripted(name="old"), Scripted(name="new")
+    b = bench(old, new)
+    id = b.enqueue("x", carrier="old")
+    b.enqueue("y", to=CARL, carrier="new")  # the number is the new carrier's now
+    receipt = DeliveryReceipt(carrier_ref=f"ref-{id}", status=DeliveryStatus.DELIVERED)
+    b.store.write(lambda tx: tx.take_receipt("new", receipt, b.now))
+    b.settle_all()
+    assert [m.text for m in old.sent] == []
+    assert b.message(id).state is MessageState.DELIVERED
+
+
+def test_no_number_of_ours_is_told_anything(bench: Make) -> None:
+    """Two gateways, or two numbers of one, must not talk to each other for ever."""
+    carrier = Scripted()
+    b = bench(carrier)
+    b.store.write(lambda tx: [tx.add_number(number, "scripted", "US", b.now) for number in (MASK, OTHER)])
+    for ref, words in enumerate(("hello", "HELP", "STOP", "START")):
+        event = InboundMessage(carrier_ref=f"r{ref}", sender=OTHER, recipient=MASK, text=words)
+        b.store.write(lambda tx, event=event: inbound.message(tx, carrier, event, b.settings, b.now))
+    b.settle_all()
+    assert carrier.sent == []
+
+
+def test_a_send_that_takes_a_minute_keeps_its_claim(bench: Make, store: Store) -> None:
+    gate = threading.Event()
+    carrier = Scripted(lambda message: gate.wait(10) and None)
+    b = bench(carrier)
+    id = b.enqueue("x")
+    b.dispatcher.turn()
+    for _ in range(12):
+        b.now += 5_000
+        b.dispatcher.turn()
+        [lane] = store.read(lambda tx: tx.query("SELECT * FROM lanes"))
+        assert lane["claimed_until"] >= b.now + 10_000  # another dispatcher on the same database finds it in good time
+    assert b.message(id).state is MessageState.SENDING
+    gate.set()
+    b.settle_all()
+    assert b.message(id).attempts == 1

@@ -202,7 +202,7 @@ class LaneUnit(InboxUnit):
             state = MessageState.UNCERTAIN if head.state is MessageState.UNCERTAIN else MessageState.SENDING
             self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, **lane)
             self.run(_START, id=head.id, state=state.value, carrier=carrier, now=now)
-            return head
+            return replace(head, carrier=carrier)  # whose it is now, if the number has moved
         return None
 
     def _verdict(self, head: Message, now: int) -> tuple[MessageState, str] | None:
