@@ -1,4 +1,7 @@
-"""The data that crosses borders: between web, core, store and carriers. Frozen, keyword-only, no behaviour."""
+"""The data that crosses borders: between web, core, store and carriers. Frozen, keyword-only, no behaviour.
+
+The `repr` of each leaves out what must not be logged: numbers, texts, bodies, and URLs, which may hold the token.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +64,10 @@ class Weight:
 class WebhookRequest:
     """What a carrier sent us, free of any web framework."""
 
-    url: str  #: the public URL as the carrier saw it, with its query (signatures cover it)
+    url: str = field(repr=False)  #: the public URL as the carrier saw it, with its query (signatures cover it)
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
-    body: bytes = b""  #: as it came
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  #: names in lower case
+    body: bytes = field(default=b"", repr=False)  #: as it came
 
     @property
     def content_type(self) -> str:
@@ -99,7 +102,7 @@ class WebhookResponse:
     """What we answer a carrier."""
 
     status: int = 200
-    body: str = ""
+    body: str = field(default="", repr=False)
     content_type: str = "text/plain; charset=utf-8"
 
 
@@ -111,10 +114,12 @@ class InboundMessage:
     """A person texted one of our numbers."""
 
     carrier_ref: str  #: the carrier's id, by which a repeat is known; "" where it gives none
-    sender: str  #: E.164; else the carrier's own word (short code, name)
-    recipient: str  #: our number, the mask
-    text: str = ""  #: as written; only NUL and lone surrogates, which no store and no carrier takes, are mended
-    media: tuple[str, ...] = ()  #: URLs, byte for byte
+    sender: str = field(repr=False)  #: E.164; else the carrier's own word (short code, name)
+    recipient: str = field(repr=False)  #: our number, the mask
+    text: str = field(
+        default="", repr=False
+    )  #: as written; only NUL and lone surrogates, which no store and no carrier takes, are mended
+    media: tuple[str, ...] = field(default=(), repr=False)  #: URLs, byte for byte
     sent_at: datetime | None = None  #: by the carrier's clock, aware
     form: str = ""  #: the plugin's own note of the language `acknowledge` must speak
 
@@ -129,11 +134,11 @@ class OutboundMessage:
     """A text to send from one of our numbers. Both numbers are E.164, or `InvalidNumber` is raised."""
 
     id: str  #: ours, stable over retries: pass it on where the carrier takes a reference
-    sender: str  #: our number, the mask
-    recipient: str
-    text: str = ""
-    media: tuple[str, ...] = ()  #: URLs the carrier will fetch
-    receipt_url: str = ""  #: where the carrier shall report delivery; "": nowhere
+    sender: str = field(repr=False)  #: our number, the mask
+    recipient: str = field(repr=False)
+    text: str = field(default="", repr=False)
+    media: tuple[str, ...] = field(default=(), repr=False)  #: URLs the carrier will fetch
+    receipt_url: str = field(default="", repr=False)  #: where the carrier shall report delivery; "": nowhere
     first_tried_at: datetime | None = None  #: aware; when it was first handed to the carrier, for `lookup`
     taken_refs: frozenset[str] = frozenset()  #: references of other messages of this lane: not this one's
 
@@ -193,8 +198,8 @@ class InboundCall:
     """A person called one of our numbers and waits."""
 
     carrier_ref: str
-    caller: str  #: E.164; else the carrier's own word (`anonymous`, a SIP address, "")
-    called: str  #: our number, the mask
+    caller: str = field(repr=False)  #: E.164; else the carrier's own word (`anonymous`, a SIP address, "")
+    called: str = field(repr=False)  #: our number, the mask
     form: str = ""  #: the plugin's own note of the language `answer_call` must speak
 
     def __post_init__(self) -> None:
@@ -206,7 +211,7 @@ class InboundCall:
 class Callee:
     """Somebody to ring. `caller_id` is always the mask of the callee's own leg, never a participant's number."""
 
-    number: str
+    number: str = field(repr=False)
     caller_id: str
 
 

@@ -1,8 +1,11 @@
-"""What the store hands out: frozen, so that a record read is a record kept. Times are ms UTC."""
+"""What the store hands out: frozen, so that a record read is a record kept. Times are ms UTC.
+
+The `repr` of each leaves out participants and texts, which must not be logged.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -69,7 +72,7 @@ class PoolNumber:
 class Leg:
     """*This* participant reaches the others of the session by texting or calling *this* mask."""
 
-    participant: str
+    participant: str = field(repr=False)
     mask: str
     carrier: str  #: whose number the mask is
     position: int = 0
@@ -111,9 +114,9 @@ class Outgoing:
 
     carrier: str
     mask: str
-    recipient: str
-    text: str
-    media: tuple[str, ...] = ()
+    recipient: str = field(repr=False)
+    text: str = field(repr=False)
+    media: tuple[str, ...] = field(default=(), repr=False)
     kind: Kind = Kind.RELAY
     session: str = ""
 
@@ -125,9 +128,9 @@ class Message:
     id: int
     carrier: str
     mask: str
-    recipient: str
-    text: str
-    media: tuple[str, ...]
+    recipient: str = field(repr=False)
+    text: str = field(repr=False)
+    media: tuple[str, ...] = field(repr=False)
     kind: Kind
     session: str
     state: MessageState

@@ -69,6 +69,8 @@ class Gateway:
             max_request_body_size=LIMIT + 1,
             backlog=BACKLOG,
             connection_limit=1000,
+            channel_timeout=30,  # seconds without a byte
+            cleanup_interval=10,
             ident=None,
             asyncore_use_poll=True,
         )

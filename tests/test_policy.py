@@ -20,10 +20,22 @@ from gateway.errors import (
     UncertainSendError,
 )
 from gateway.keywords import Keyword
-from gateway.messages import Callee, Connect, InboundMessage, Refuse, Submission, storable
+from gateway.messages import (
+    Callee,
+    Connect,
+    InboundCall,
+    InboundMessage,
+    OutboundMessage,
+    Refuse,
+    Submission,
+    WebhookRequest,
+    storable,
+)
 from gateway.owner import is_gone, this_process
 from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Session
 from gateway.retry import Attempt, Circuit, Expired, Held
+
+ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 
 # --- numbers ------------------------------------------------------------------------------------
 
@@ -95,6 +107,17 @@ def test_text_that_no_store_takes_is_mended() -> None:
     assert storable(' white \r\n space "quotes" 😀') == ' white \r\n space "quotes" 😀'
 
 
+def test_no_repr_shows_a_number_a_text_or_a_token() -> None:
+    message = InboundMessage(carrier_ref="1", sender=ANN, recipient=BOB, text="hello", media=("http://x/1",))
+    outbound = OutboundMessage(id="1", sender=BOB, recipient=ANN, text="hello", receipt_url="http://x/t0ken")
+    request = WebhookRequest(url="http://x/t0ken", headers={"authorization": "t0ken"}, body=b"hello")
+    call = InboundCall(carrier_ref="1", caller=ANN, called=BOB)
+    lease = Lease(session=GROUP, position=0, live=True)
+    shown = repr((message, outbound, request, call, masking.route(lease, "one"), lease, masking.relay(message, lease)))
+    assert not any(secret in shown for secret in (ANN, BOB, CARL, "hello", "http://x/1", "t0ken"))
+    assert "carrier_ref='1'" in shown
+
+
 # --- keywords -----------------------------------------------------------------------------------
 
 
@@ -117,8 +140,6 @@ def test_start_and_help_and_an_everyday_yes() -> None:
 
 
 # --- who hears whom -----------------------------------------------------------------------------
-
-ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 
 
 def session(*legs: tuple[str, str, str]) -> Session:
