@@ -87,7 +87,8 @@ def test_texts_go_where_the_setting_says(base: str) -> None:
 def test_the_readme_names_every_setting_and_its_default() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
     for name, field in FlowrouteSettings.model_fields.items():
-        default = "–" if field.is_required() else f"`{field.default:g}`" if name.endswith("rate") else f"`{field.default}`"
+        default = f"{field.default:g}" if name.endswith("rate") else field.default
+        default = "–" if field.is_required() else f"`{default}`"
         assert f"| `FLOWROUTE_{name.upper()}` | {default} |" in readme
 
 
