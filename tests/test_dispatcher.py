@@ -17,6 +17,7 @@ from gateway.errors import (
     PermanentSendError,
     RecipientOptedOut,
     RetryableSendError,
+    StoreUnavailable,
     Throttled,
     UncertainSendError,
 )
@@ -676,3 +677,21 @@ def test_a_send_that_takes_a_minute_keeps_its_claim(bench: Make, store: Store) -
     gate.set()
     b.settle_all()
     assert b.message(id).attempts == 1
+
+
+def test_what_the_carrier_said_is_kept_until_the_database_takes_it(bench: Make, store: Store) -> None:
+    carrier = Scripted()
+    b = bench(carrier)
+    id = b.enqueue("x")
+    b.dispatcher.turn()
+    carrier.wait_for(1)
+    while not b._answers():
+        pass
+    store.write(lambda tx: tx.query("ALTER TABLE outbox RENAME TO hidden"))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            b.dispatcher.turn()
+    store.write(lambda tx: tx.query("ALTER TABLE hidden RENAME TO outbox"))
+    b.settle_all()
+    assert (b.message(id).state, b.message(id).carrier_ref) == (MessageState.SENT, f"ref-{id}")
+    assert len(carrier.sent) == 1
