@@ -80,6 +80,25 @@ def test_a_group_is_one_transaction(store: Store) -> None:
     assert len(commits) == 2  # the unit that held the door, and the eight behind it
 
 
+def test_a_group_that_cannot_begin_fails_at_once_as_a_whole(store: Store) -> None:
+    """Another process holds the file: eight units must not wait for it one after the other."""
+    from sqlalchemy import event
+
+    begun: list[str] = []
+
+    def locked(connection) -> None:
+        begun.append("begin")
+        if len(begun) == 2:  # behind the unit that holds the door
+            raise sqlite3.OperationalError("database is locked")
+
+    event.listen(store._db._writer.engine, "begin", locked)
+    results = in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
+    assert {type(result) for result in results} == {StoreUnavailable}
+    assert len(begun) == 2
+    store.write(add("+12065550109"))
+    assert numbers(store) == {"+12065550109"}
+
+
 def test_writers_in_many_threads_all_get_their_own_result(store: Store) -> None:
     def write(i: int) -> int:
         return store.write(lambda tx: tx.query("SELECT :i AS i", i=i)[0]["i"])

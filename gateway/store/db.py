@@ -151,17 +151,22 @@ class Database(Generic[U]):
         return group or None
 
     def _commit(self, group: Sequence[_Ticket[U, Any]]) -> None:
-        """Run a group in one transaction; if any unit fails, each in one of its own."""
+        """Run a group in one transaction; if any unit fails, each in one of its own.
+
+        If none can be begun, all fail: each would wait as long for another process as the group did.
+        """
+        begun = False
         try:
             with _transaction(self._writer):
+                begun = True
                 unit = self._unit(self._writer)
                 results = [ticket.work(unit) for ticket in group]
         except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
-            if len(group) == 1:
-                group[0].settle(error=error)
-                return
             for ticket in group:
-                self._commit([ticket])
+                if len(group) == 1 or not begun:
+                    ticket.settle(error=error)
+                else:
+                    self._commit([ticket])
         else:
             for ticket, result in zip(group, results, strict=True):
                 ticket.settle(result)
