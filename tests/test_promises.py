@@ -18,11 +18,12 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import gateways
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ from gateway.messages import InboundMessage, Rate, Weight
 from gateway.records import Message, MessageState, Origin, Outcome, Session
 from gateway.settings import read_settings
 from gateway.store import Store
-from gateway.testing.network import SimulatorFace
+from gateway.testing.network import Fault, SimulatorFace
 
 MASKS = [f"+120655501{i:02}" for i in range(4)]
 PEOPLE = [f"+120655502{i:02}" for i in range(5)]
@@ -530,3 +531,26 @@ def test_kill_9_loses_nothing(
     assert broken(store, 1 << 61) == []
     assert store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM lanes"))[0]["n"] == 0
     store.close()
+
+
+# --- the stop ---------------------------------------------------------------------------------------------
+
+
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        net = stack.enter_context(gateways.network("simulator"))
+        carriers = {"simulator": gateways.carrier_for(net, "simulator")}
+        running = stack.enter_context(gateways.gateway(tmp_path, carriers, GATEWAY_TN_CARRIER="simulator"))
+        gateways.api(running, "POST", "/tn", {"value": MASKS[0]})
+        answer = threading.Event()
+        net.fail_next(2, Fault.slow(answer))
+        pair = {"participant_a": PEOPLE[0], "participant_b": PEOPLE[1]}
+        with ThreadPoolExecutor(2) as threads:
+            asked = threads.submit(gateways.api, running, "POST", "/session", pair)
+            net.wait_for(2)  # the gateway waits for the carrier's answer, and the request for the gateway
+            stopped = threads.submit(running.stop)
+            while not running._stopping.is_set():
+                pass
+            answer.set()
+            assert asked.result(15)[0] == 200
+            stopped.result(15)
