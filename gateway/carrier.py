@@ -117,7 +117,10 @@ class Carrier(ABC):
         raise NotImplementedError(f"{self.name} has no voice")
 
     def weigh(self, message: OutboundMessage) -> Weight:
-        """Return what `message` takes out of `rate`: its parts, unless the carrier counts otherwise."""
+        """Return what `message` takes out of `rate`: its parts, unless the carrier counts otherwise.
+
+        Pure and quick: it is called while the store is being written to.
+        """
         count = float(parts(message.text))
         return Weight(number=count, account=count)
 

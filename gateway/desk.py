@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from gateway import retry
 from gateway.carrier import Carrier
@@ -17,6 +18,14 @@ from gateway.store import Tx
 log = logging.getLogger(__name__)
 
 CROWD = 3  #: numbers of one account throttled at the same time, and the account is held back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A pause that a carrier asked for, or needs."""
+
+    until: int  #: ms UTC
+    account: bool  #: not the number alone
 
 
 class Desk:
@@ -58,22 +67,30 @@ class Desk:
             return Weight()
         return weight
 
-    def hold_back(self, tx: Tx, one: Attempt, now: int) -> None:
-        """Hold back the number an attempt was throttled or refused for; several at once, the account."""
+    def held_back(self, one: Attempt, now: int) -> Hold | None:
+        """Return how long the number of an attempt is to be held back; if several are at once, the account too.
+
+        To be called once for each attempt: it keeps count.
+        """
         mask, error = one.message.mask, one.result
         if isinstance(error, Throttled):
             until = now + round(error.retry_after * 1000)
             self.throttled = {m: at for m, at in self.throttled.items() if at > now} | {mask: until}
-            tx.hold_back(mask, until)
-            if len(self.throttled) >= CROWD:
-                tx.hold_back_account(self.carrier.name, until)
-        elif isinstance(error, CarrierMisconfigured) and error.number_only:
+            return Hold(until=until, account=len(self.throttled) >= CROWD)
+        if isinstance(error, CarrierMisconfigured) and error.number_only:
             tries = self.misfits.get(mask, 0)
             self.misfits[mask] = tries + 1
-            tx.hold_back(mask, now + retry.probe_delay(tries))
             log.error("carrier %s does not accept the number %s (%s): it is held back", self.carrier.name, mask, error)
-        else:
-            self.misfits.pop(mask, None)
+            return Hold(until=now + retry.probe_delay(tries), account=False)
+        self.misfits.pop(mask, None)
+        return None
+
+
+def hold_back(tx: Tx, message: Message, hold: Hold) -> None:
+    """Let the number a message was sent from, or its whole account, send nothing for a while."""
+    tx.hold_back(message.mask, hold.until)
+    if hold.account:
+        tx.hold_back_account(message.carrier, hold.until)
 
 
 def tell_operator(tx: Tx, outcome: Outcome, now: int) -> None:

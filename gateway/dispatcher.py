@@ -18,7 +18,7 @@ from time import monotonic
 from gateway import retry
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
-from gateway.desk import Desk, tell_operator
+from gateway.desk import Desk, Hold, hold_back, tell_operator
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import sweep
 from gateway.logs import log_bug
@@ -62,7 +62,7 @@ class Dispatcher:
         self._owner = this_process()
         self._desks = {name: Desk(carrier, settings.senders) for name, carrier in carriers.items()}
         self._answers: SimpleQueue[tuple[Desk, Attempt]] = SimpleQueue()
-        self._unsettled: list[tuple[Desk, Attempt]] = []
+        self._unsettled: list[tuple[Desk, Attempt, Hold | None]] = []
         self._bell = threading.Condition()
         self._rung = False
         self._news = threading.Condition()  # notified whenever outcomes were settled
@@ -157,13 +157,13 @@ class Dispatcher:
         if now < self._last_turn - CLOCK_STEP_MS:
             self._set_back(now)
         self._last_turn = now
-        outcomes = [(desk, one, self._judge(desk, one, now)) for desk, one in self._unsettled]
-        back = Counter(desk.carrier.name for desk, _, _ in outcomes)
+        outcomes = [(self._judge(desk, one, now), hold) for desk, one, hold in self._unsettled]
+        back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
         rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
         claimed, wake_at = self._store.write(lambda tx: self._unit(tx, outcomes, rooms, now))
-        self._unsettled.clear()
-        for desk, one, _ in outcomes:
+        for desk, one, _ in self._unsettled:
             desk.in_flight.pop(one.message.id, None)
+        self._unsettled.clear()
         if outcomes:
             with self._news:
                 self._news.notify_all()
@@ -174,11 +174,12 @@ class Dispatcher:
         return now if any(claimed.values()) else wake_at
 
     def _unit(
-        self, tx: Tx, outcomes: list[tuple[Desk, Attempt, Outcome]], rooms: Mapping[str, int], now: int
+        self, tx: Tx, outcomes: list[tuple[Outcome, Hold | None]], rooms: Mapping[str, int], now: int
     ) -> tuple[dict[str, list[tuple[Message, frozenset[str]]]], int]:
-        for desk, one, outcome in outcomes:
+        for outcome, hold in outcomes:
             tx.settle(outcome, self._owner, now)
-            desk.hold_back(tx, one, now)
+            if hold is not None:
+                hold_back(tx, outcome.message, hold)
             tell_operator(tx, outcome, now)
         claimed = {}
         wake_at = NEVER
@@ -221,7 +222,7 @@ class Dispatcher:
                 return
             was_open = desk.circuit.is_open
             desk.circuit.heard(one, now)
-            self._unsettled.append((desk, one))
+            self._unsettled.append((desk, one, desk.held_back(one, now)))
             if desk.circuit.is_open is not was_open:
                 self._circuit_changed(desk, now)
 

@@ -105,6 +105,7 @@ def _stranger(stage: Stage, screen: Screen) -> None:
     stranger = Phone("the stranger", stage.network.handset(STRANGER))
     sent = stranger.text(MASK, "Hi, is Ann there?")
     answers = stranger.next_news()
+    stage.settle()
     screen.words(f'\nA stranger texts {spaced(MASK)}: "{sent.words}"')
     for answer in answers:
         screen.words(f'and gets the answer: "{answer.words}"')
@@ -124,6 +125,7 @@ def _end(stage: Stage, screen: Screen, session: str) -> None:
         show(ann.next_news(), bob.next_news())
         sent = bob.text(MASK, LATE)
         answer = bob.next_news()
+        stage.settle()
         show(ann.news(), [sent, *answer])
     screen.words("")
 

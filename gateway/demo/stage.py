@@ -6,6 +6,7 @@ import contextlib
 import json
 import secrets
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from gateway.errors import ConfigError, GatewayError, SendError
 from gateway.numbers import digits
 from gateway.server import Gateway
 from gateway.settings import Settings, read_settings, settings_table
+from gateway.store import Store
 from gateway.testing.network import Handset, Network
 from gateway.web.webhooks import webhook_url
 
@@ -147,6 +149,13 @@ class Stage:
     api: Api
     ann: Phone
     bob: Phone
+    store: Store
+
+    def settle(self) -> None:
+        """Wait until the gateway owes nobody a text, so that one which should not arrive has had its chance."""
+        deadline = time.monotonic() + PATIENCE
+        while self.store.read(lambda tx: tx.query("SELECT mask FROM lanes LIMIT 1")) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     @property
     def phones(self) -> tuple[Phone, Phone]:
@@ -176,7 +185,7 @@ def set_up(carrier: type[Carrier]) -> Iterator[Stage]:
         gateway.start()
         network.webhook_url = webhook_url(gateway.context, SIMULATOR)
         ann, bob = Phone("Ann", network.handset(ANN)), Phone("Bob", network.handset(BOB))
-        yield Stage(network=network, api=Api(gateway.url, http), ann=ann, bob=bob)
+        yield Stage(network=network, api=Api(gateway.url, http), ann=ann, bob=bob, store=gateway.store)
 
 
 def _folder() -> TemporaryDirectory[str]:

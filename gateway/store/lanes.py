@@ -225,6 +225,8 @@ class LaneUnit(InboxUnit):
             id=head.id,
         )
         self._close_if_empty({"mask": head.mask, "recipient": head.recipient})
+        kind, of = f"message.{state.value}", {"mask": head.mask, "carrier": head.carrier, "session": head.session}
+        self.add_event(kind, now, message=head.id, detail=reason, **of)
 
     def _look_again(self, mask: str, free_us: int, now: int) -> None:
         """Set when a mask is to be looked at next: when its pace allows and a lane is due, behind all due before."""
