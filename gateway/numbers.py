@@ -55,9 +55,9 @@ def digits(number: str) -> str:
     return number.removeprefix("+")
 
 
-def masked(number: str) -> str:
-    """Return a number fit for display where the whole must not be seen: `+1206•••0101`."""
-    return f"{number[:5]}•••{number[-4:]}" if is_e164(number) else "•••"
+def display(number: str) -> str:
+    """Return an E.164 number as people read it, `+1 206 555 0199`; one of another country as it is."""
+    return f"+1 {number[2:5]} {number[5:8]} {number[8:]}" if number.startswith("+1") else number
 
 
 def without_numbers(words: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.demo.stage import MASK, SPARE, STRANGER, DemoFailed, Phone, Stage
-from gateway.numbers import digits, e164
+from gateway.numbers import digits, display, e164
 
 if TYPE_CHECKING:
     from gateway.demo.screen import Screen
@@ -72,14 +72,9 @@ def request(stage: Stage, screen: Screen, method: str, path: str, body: dict[str
     return answer
 
 
-def spaced(number: str) -> str:
-    """Return an E.164 number as people read it, `+1 206 555 0199`; one of another country as it is."""
-    return f"+1 {number[2:5]} {number[5:8]} {number[8:]}" if number.startswith("+1") else number
-
-
 def _open(stage: Stage, screen: Screen) -> str:
     """Give the gateway its mask, open a session, and return its id."""
-    screen.words(f"Give the gateway a number, {spaced(MASK)}, and open a session for the two:")
+    screen.words(f"Give the gateway a number, {display(MASK)}, and open a session for the two:")
     request(stage, screen, "POST", "/tn", {"value": digits(MASK)})
     session = request(stage, screen, "POST", "/session", people(stage))
     screen.words("")
@@ -106,7 +101,7 @@ def _stranger(stage: Stage, screen: Screen) -> None:
     sent = stranger.text(MASK, "Hi, is Ann there?")
     answers = stranger.next_news()
     stage.settle()
-    screen.words(f'\nA stranger texts {spaced(MASK)}: "{sent.words}"')
+    screen.words(f'\nA stranger texts {display(MASK)}: "{sent.words}"')
     for answer in answers:
         screen.words(f'and gets the answer: "{answer.words}"')
     if stage.ann.news() or stage.bob.news():
@@ -141,5 +136,5 @@ def _verdict(stage: Stage, screen: Screen) -> None:
     if set(numbers) != {MASK}:
         raise DemoFailed("The mask slipped: something came from a number that is not the mask.")
     ann, bob = stage.phones
-    screen.right(f"Ann never saw {spaced(bob.number)}. Bob never saw {spaced(ann.number)}.")
-    screen.words(f"All {len(numbers)} texts and calls that reached the two came from {spaced(MASK)}.")
+    screen.right(f"Ann never saw {display(bob.number)}. Bob never saw {display(ann.number)}.")
+    screen.words(f"All {len(numbers)} texts and calls that reached the two came from {display(MASK)}.")

@@ -13,8 +13,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gateway.demo.play import spaced
 from gateway.demo.stage import Bubble, Phone
+from gateway.numbers import display
 
 PIPED = 80  #: columns of the phones where there is no terminal
 WIDEST = 100  #: columns: further apart, two phones are not seen at one look
@@ -115,7 +115,7 @@ class Screen:
         return lines
 
     def _bubble(self, bubble: Bubble, width: int) -> list[Text]:
-        head = Text.assemble(("to " if bubble.sent else "from ", "dim"), (spaced(bubble.number), NUMBER))
+        head = Text.assemble(("to " if bubble.sent else "from ", "dim"), (display(bubble.number), NUMBER))
         body = Text(_clean(bubble.words), style="green" if bubble.sent else "")
         lines = [line for part in (head, body) for line in part.wrap(self._console, max(width - 3, 1))]
         for line in lines:
@@ -160,7 +160,7 @@ class Screen:
 def _title(phone: Phone, width: int, line: str) -> str:
     """Return the top of a phone between its corners: name and number, as much of it as there is room for."""
     name = f"{phone.name}'s phone"
-    for title in (f"{name}, {spaced(phone.number)}", f"{phone.name}, {spaced(phone.number)}", name):
+    for title in (f"{name}, {display(phone.number)}", f"{phone.name}, {display(phone.number)}", name):
         if cell_len(title) <= width - 6:
             break
     return f"{line} {title} ".ljust(width - 2, line)
