@@ -19,6 +19,7 @@ def configure(level: int, plugins: Iterable[str] = ()) -> None:
     for name in ("gateway", *plugins):
         logging.getLogger(name).setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request that waits its turn
 
 
 def log_bug(log: logging.Logger, what: str, error: BaseException) -> None:

@@ -11,7 +11,7 @@ SPEAK = """
 import logging, sys
 from gateway.logs import configure
 configure(int(sys.argv[1]), ["gateway_acme"])
-for name in ("gateway.dispatcher", "gateway_acme.calls", "sqlalchemy.engine", "urllib3.connectionpool"):
+for name in ("gateway.dispatcher", "gateway_acme.calls", "sqlalchemy.engine", "waitress.queue", "urllib3.connectionpool"):
     for level in (10, 20, 30, 40, 50):
         logging.getLogger(name).log(level, "said")
 """
@@ -25,6 +25,7 @@ def spoken(level: int) -> list[tuple[str, str]]:
 
 
 LIBRARY = [("WARNING", "sqlalchemy.engine"), ("ERROR", "sqlalchemy.engine"), ("CRITICAL", "sqlalchemy.engine")]
+QUEUE = [("ERROR", "waitress.queue"), ("CRITICAL", "waitress.queue")]  # it warns of each request that waits its turn
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -32,4 +33,4 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 def test_the_level_is_ours_and_libraries_are_kept_quiet(level: int) -> None:
     wanted = LEVELS[level // 10 - 1 :]
     ours = [(word, name) for name in ("gateway.dispatcher", "gateway_acme.calls") for word in wanted]
-    assert spoken(level) == [*ours, *LIBRARY]
+    assert spoken(level) == [*ours, *LIBRARY, *QUEUE]
