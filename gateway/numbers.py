@@ -38,6 +38,25 @@ def e164(value: Any) -> str:
     return text
 
 
+def typed(value: Any) -> str:
+    """Return a number that a person or their program typed, as E.164. Stricter than `e164` where there is no `+`.
+
+    Ten digits are how Americans write a number without its country code, and read as E.164 they are somebody
+    abroad: refused, as is whatever is no possible number of any country. Raises `InvalidNumber`.
+    """
+    number = e164(value)
+    if not str(value).strip().startswith("+") and (len(number) == 11 or not _is_possible(number)):
+        raise InvalidNumber("without a country code: write +, the country code and the number")
+    return number
+
+
+def _is_possible(number: str) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
 def party(value: Any) -> str:
     """Return who a carrier names: E.164 where it is a phone number, else its own words, stripped.
 

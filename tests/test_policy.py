@@ -68,6 +68,17 @@ def test_what_is_no_number_is_refused_without_being_repeated(given) -> None:
     assert not given or str(given) not in str(caught.value) or str(given) == "+"
 
 
+@pytest.mark.parametrize("given", ["+2065550101", "12065550101", 12065550101, "4930901820123", "+4791234567"])
+def test_a_typed_number_with_its_country_code_is_understood(given) -> None:
+    assert numbers.typed(given) == f"+{str(given).lstrip('+')}"
+
+
+@pytest.mark.parametrize("given", ["2065550101", 2065550101, "4791234567", "5550102", "999999999999"])
+def test_a_typed_number_that_may_lack_its_country_code_is_refused(given) -> None:
+    with pytest.raises(InvalidNumber, match="country code"):
+        numbers.typed(given)
+
+
 def test_a_party_may_be_a_short_code_or_a_name() -> None:
     assert [numbers.party(v) for v in ("55512", "ACME", "12065550100", None)] == ["55512", "ACME", "+12065550100", ""]
 

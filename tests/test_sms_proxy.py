@@ -794,3 +794,14 @@ def test_sessions_that_wait_for_a_silent_carrier_leave_threads_for_webhooks(
         assert not waiting.done()
         gate.set()
         assert waiting.result().status == 200
+
+
+@pytest.mark.parametrize("field", ["participant_a", "participant_b"])
+def test_ten_digits_without_a_country_code_text_nobody_abroad(client: Client, field: str) -> None:
+    """+2065550101 is a number in Egypt; who types 2065550101 means +1 206 555 0101."""
+    add(client, TN)
+    answer = client("POST", "/session", json=PAIR | {field: "2065550105"})
+    assert answer.status == 400
+    assert answer.json()["message"].startswith(f"'{field}' is without a country code: ")
+    assert client("POST", "/tn", json={"value": 2065550105}).status == 400
+    assert texts(client) == []

@@ -16,7 +16,7 @@ import bottle
 
 from gateway import sessions
 from gateway.errors import InvalidNumber, NoNumberFree, NumberExists, NumberInUse, NumberUnknown
-from gateway.numbers import e164, region
+from gateway.numbers import e164, region, typed
 from gateway.records import Origin, Session
 from gateway.store import Tx
 from gateway.web import webhooks
@@ -183,7 +183,7 @@ def _param(body: dict[str, Any], name: str) -> Any:
 
 def _number(value: Any) -> str:
     try:
-        return e164(value)
+        return typed(value)
     except InvalidNumber:
         given = value if isinstance(value, str) else json.dumps(value)
         raise _text(f"{given[:64]} is not a valid E.164 formatted phone number", 400) from None

@@ -22,7 +22,7 @@ from gateway.errors import (
     SessionUnknown,
     StoreUnavailable,
 )
-from gateway.numbers import digits, e164, region
+from gateway.numbers import digits, e164, region, typed
 from gateway.records import Message, NumberState, Origin, PoolNumber, Session
 from gateway.sessions import Opened
 from gateway.store import Tx
@@ -248,7 +248,7 @@ def _argument(body: dict[str, Any], name: str, required: str, *, longest: int | 
 
 def _number(value: str, name: str) -> str:
     try:
-        return e164(value)
+        return typed(value)
     except InvalidNumber as error:
         raise _no(f"'{name}' is {error}", "invalidAPIUsage") from None
 
