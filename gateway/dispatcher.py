@@ -20,7 +20,7 @@ from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.desk import Desk, Hold, hold_back, tell_operator
 from gateway.errors import StoreUnavailable
-from gateway.housekeeping import sweep
+from gateway.housekeeping import EventLog, sweep
 from gateway.logs import log_bug
 from gateway.messages import storable
 from gateway.owner import this_process
@@ -72,6 +72,7 @@ class Dispatcher:
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
+        self._events = EventLog(store)
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -134,7 +135,7 @@ class Dispatcher:
         while True:
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
-                return
+                return self._events.flush()
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -270,6 +271,7 @@ class Dispatcher:
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
+            self._events.flush()
             self._next_housekeeping = now + HOUSEKEEPING_MS
 
     def _set_back(self, now: int) -> None:

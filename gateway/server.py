@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -19,6 +18,7 @@ from gateway.clock import Clock, now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.doors import closed_doors
 from gateway.errors import ConfigError
+from gateway.greeting import first_words
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.web import Context, make_app
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
 BACKLOG = 1024
+_STOP = (signal.SIGTERM, signal.SIGINT)
 Say = Callable[[str], None]
 
 
@@ -116,49 +117,32 @@ def serve(settings: Settings, *, say: Say = print) -> None:
     carriers = plugins.build_configured(found)
     if missing := closed_doors(settings, carriers):
         raise ConfigError(missing)
-    stop = _stop_signal()
+    _hold_signals()
     running = Gateway(settings, carriers)
-    for line in _first_words(running, settings, found):
+    for line in first_words(settings, found, carriers, running.store, running.url, running.context.public_url):
         say(line)
     running.start()
     say(f"maskgate {gateway.__version__} ready on {running.url}")
-    stop.wait()
+    _wait_for_signal()
     say("stopping: requests finish, sends settle")
     running.stop()
 
 
-def _first_words(running: Gateway, settings: Settings, found: Mapping[str, plugins.Installed]) -> list[str]:
-    """Return one line each: version, where it listens, database, carriers with their state, auth on or off."""
-    states = [f"{name} {'ready' if name in running.carriers else 'idle, nothing set'}" for name in found]
-    keys = f"{len(settings.api_keys)} keys" if settings.api_keys else "OFF: everybody who reaches it may use the API"
-    token = "on" if settings.webhook_token else "OFF: carriers that do not sign are believed whatever they say"
-    return [
-        f"maskgate {gateway.__version__} on Python {sys.version.split()[0]}",
-        f"listens on {running.url}, carriers call {running.context.public_url}",
-        f"database: {running.store.facts}",
-        f"carriers: {', '.join(states)}",
-        f"auth: {keys}; webhook token: {token}",
-        *(f"warning: {warning}" for warning in (*settings.warnings, *_not_yet(settings))),
-    ]
+def _hold_signals() -> None:
+    """Keep SIGTERM and SIGINT waiting, in this thread and in those it starts, until `_wait_for_signal`.
+
+    A handler will not do: Python runs it in the main thread, and a signal that comes as that one is falling asleep on
+    a lock is not heard before the next.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
 
 
-def _not_yet(settings: Settings) -> list[str]:
-    if settings.workers == 1:
-        return []
-    return ["GATEWAY_WORKERS: this version serves from one process; GATEWAY_THREADS is what can be raised"]
-
-
-def _stop_signal() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set; a second one ends the process as it would have."""
-    stop = threading.Event()
-
-    def told(number: int, frame: object) -> None:
-        stop.set()
+def _wait_for_signal() -> None:
+    """Sleep until SIGTERM or SIGINT comes, or has come. A second one ends the process at once."""
+    signal.sigwait(_STOP)
+    for number in _STOP:
         signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-    return stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -695,3 +695,20 @@ def test_what_the_carrier_said_is_kept_until_the_database_takes_it(bench: Make, 
     b.settle_all()
     assert (b.message(id).state, b.message(id).carrier_ref) == (MessageState.SENT, f"ref-{id}")
     assert len(carrier.sent) == 1
+
+
+def test_what_the_operator_wants_to_know_is_logged_by_id_without_numbers_of_people(
+    bench: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    b = bench(Scripted(PermanentSendError("no such number", code="21211")))
+    caplog.set_level(logging.INFO, "gateway")
+    refused, old = b.enqueue("hello"), b.enqueue("late", to=CARL, mask=OTHER)
+    b.store.write(lambda tx: tx.query("UPDATE outbox SET expires_at = 0 WHERE id = :id", id=old))
+    b.store.write(lambda tx: tx.add_event("session.opened", b.now, session="s" * 32, mask=MASK, carrier="scripted"))
+    b.settle_all()
+    b.turn(1_000)
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert ("INFO", f"session.opened: session {'s' * 32}, mask {MASK}, carrier scripted") in lines
+    assert ("WARNING", f"message.failed: message {refused}, mask {MASK}, carrier scripted (no such number)") in lines
+    assert any(level == "WARNING" and words.startswith(f"message.expired: message {old}") for level, words in lines)
+    assert not any(word in caplog.text for word in (BOB, CARL, "hello", "late"))

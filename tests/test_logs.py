@@ -11,7 +11,8 @@ SPEAK = """
 import logging, sys
 from gateway.logs import configure
 configure(int(sys.argv[1]), ["gateway_acme"])
-for name in ("gateway.dispatcher", "gateway_acme.calls", "sqlalchemy.engine", "waitress.queue", "urllib3.connectionpool"):
+ours, libraries = ("gateway.dispatcher", "gateway_acme.calls"), ("sqlalchemy.engine", "waitress.queue", "urllib3.pool")
+for name in (*ours, *libraries):
     for level in (10, 20, 30, 40, 50):
         logging.getLogger(name).log(level, "said")
 """

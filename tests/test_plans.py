@@ -22,6 +22,8 @@ MAY_SCAN = {
     "sessions.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
     "claims.set_back": "once for each time somebody sets the clock back",
+    "claims.lanes_waiting": "once for each start, and bounded",
+    "claims.carriers_waiting": "once for each start",
     "schema._step": "a table of one row",
     "__init__.check": "a table of one row",
 }

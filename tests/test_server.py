@@ -70,7 +70,8 @@ def call(url: str, body: bytes | None = None) -> str:
 def test_each_start_says_what_it_is_and_ready_comes_last(start: Start, simulated) -> None:
     process = start(**simulated[1])
     lines, url = ready(process)
-    words = ["maskgate ", "listens on ", "database: SQLite", "carriers: ", "auth: OFF", "maskgate "]
+    words = ["maskgate ", "listens on ", "database: SQLite", "carriers: ", "dialects: ", "outbox: nothing", "auth: OFF"]
+    words.append("maskgate ")
     assert [line[: len(word)] for line, word in zip(lines, words, strict=True)] == words
     assert "simulator ready" in lines[3]
     assert "flowroute idle" in lines[3]
@@ -100,7 +101,8 @@ def test_what_was_accepted_before_a_stop_is_sent_after_the_next_start(start: Sta
     process.communicate(timeout=30)
     assert process.returncode == 0
     net.resume()
-    ready(start(**variables))
+    lines, _ = ready(start(**variables))
+    assert "outbox: texts wait in 1 lanes" in lines
     assert net.handset(BOB).wait_for(2, timeout=20)[1].text == "kept"
 
 
@@ -171,3 +173,31 @@ def test_stopping_twice_is_stopping_once(tmp_path: Path) -> None:
     with network("simulator") as net, gateway(tmp_path, {"simulator": carrier_for(net, "simulator")}) as running:
         running.stop()
         running.stop()
+
+
+def test_a_signal_that_comes_at_once_is_heard(start: Start, simulated) -> None:
+    """A handler in Python may be late by a whole signal: of a hundred such stops one or two hung."""
+    for _ in range(8):
+        process = start(**simulated[1])
+        ready(process)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_second_signal_ends_it_though_a_send_hangs(start: Start, simulated) -> None:
+    net, variables = simulated
+    process = start(**variables)
+    _, url = ready(process)
+    net.webhook_url = f"{url}/webhooks/simulator"
+    call(f"{url}/tn", b'{"value": "12065550199"}')
+    call(f"{url}/session", b'{"participant_a": "12065550101", "participant_b": "12065550102"}')
+    gate = threading.Event()
+    net.fail_next(1, Fault.slow(gate))
+    net.handset(ANN).text(MASK, "kept")
+    net.wait_for(3)
+    process.terminate()
+    assert process.stdout is not None
+    assert "stopping" in process.stdout.readline()
+    process.terminate()
+    assert process.wait(timeout=20) == -signal.SIGTERM
+    gate.set()

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.store.claims import ClaimUnit
-from gateway.store.db import Database
+from gateway.store.db import Database, Row
 from gateway.store.outbox import NEVER
 from gateway.store.schema import migrate
 
-__all__ = ["NEVER", "Store", "Tx", "check"]
+__all__ = ["NEVER", "Row", "Store", "Tx", "check"]
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Claims on lanes: who holds them, how long, and what happens when the holder is dead."""
+"""Claims on lanes: who holds them, how long, what happens when the holder is dead; and what waits for anybody."""
 
 from __future__ import annotations
 
@@ -51,3 +51,12 @@ class ClaimUnit(LaneUnit):
         self.query("UPDATE lanes SET due_at = :now WHERE due_at > :now", now=now)
         self.query("UPDATE paces SET next_at = :now WHERE next_at > :now AND next_at < :never", now=now, never=NEVER)
         self.query("UPDATE paces SET free_us = :now_us WHERE free_us > :now_us", now_us=now * 1000)
+
+    def lanes_waiting(self) -> int:
+        """Return how many lanes have something in them; 10,000 stands for more."""
+        return int(self.query("SELECT COUNT(*) AS count FROM (SELECT mask FROM lanes LIMIT 10000) AS some")[0]["count"])
+
+    def carriers_waiting(self) -> set[str]:
+        """Return the carriers that have a mask with something in a lane."""
+        rows = self.query("SELECT DISTINCT carrier FROM paces WHERE next_at < :never AND carrier <> ''", never=NEVER)
+        return {row["carrier"] for row in rows}

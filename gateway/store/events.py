@@ -32,6 +32,10 @@ class EventUnit(Unit):
             detail=detail,
         )
 
+    def last_event(self) -> int:
+        """Return the id of the newest event, 0 before the first."""
+        return int(self.query("SELECT COALESCE(MAX(id), 0) AS id FROM events")[0]["id"])
+
     def events(self, after: int = 0, count: int = 100) -> list[Row]:
         """Return events that came after the one with id `after`, oldest first."""
         return self.query("SELECT * FROM events WHERE id > :after ORDER BY id LIMIT :count", after=after, count=count)
