@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -171,15 +172,26 @@ def test_a_url_that_cannot_be_used_is_named(url: str, words: str) -> None:
         Store(url)
 
 
-def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="unable to open"):
-        check(f"sqlite:///{tmp_path}/no/such/folder/gateway.db")
+def test_a_path_that_no_database_can_be_at_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"GATEWAY_DATABASE_URL: the folder .*/no/such does not exist: make it"):
+        check(f"sqlite:///{tmp_path}/no/such/gateway.db")
+    with pytest.raises(ConfigError, match="is a folder: name a file in it"):
+        check(f"sqlite:///{tmp_path}")
 
 
-def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "gateway.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ConfigError, match="no SQLite database"):
         check(f"sqlite:///{tmp_path}/gateway.db")
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.commit()
+        with pytest.raises(ConfigError, match="belongs to another program"):
+            check(f"sqlite:///{tmp_path}/gateway.db")
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
 
 
 def test_a_full_disk_is_unavailable_and_over_when_there_is_room(store: Store) -> None:

@@ -7,12 +7,14 @@ so it has no effect but on the database.
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +62,10 @@ class Unit:
         """Run any statement, with `:name` parameters, and return its rows."""
         return [dict(row) for row in self._db.query(text(sql), **params)]
 
+    def tables(self) -> set[str]:
+        """Return the names of all tables of the database."""
+        return set(self._db.tables)
+
     def run(self, statement: Statement, **params: Any) -> list[Row]:
         """Run a statement of the hot path and return its rows."""
         rows: list[Row] = self._cursor.execute(statement.sql, params).fetchall()
@@ -91,8 +97,13 @@ class Database(Generic[U]):
         self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._door = threading.Lock()  # nothing is handed in behind the word that no more comes
-        with _in_our_terms():
-            self.facts = _patiently(lambda: _facts(self._writer))
+        try:
+            with _in_our_terms():
+                self.facts = _patiently(lambda: _facts(self._writer))
+        except StoreUnavailable as error:
+            if "not a database" in str(error):
+                raise ConfigError("GATEWAY_DATABASE_URL: the file is no SQLite database: name another") from None
+            raise
         self._thread = threading.Thread(target=self._write_groups, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -182,8 +193,7 @@ def _connect(url: str, begin: str, connections: int) -> dataset.Database:
     try:
         if make_url(url).get_backend_name() != "sqlite":
             raise ConfigError("GATEWAY_DATABASE_URL: this version stores in SQLite: write sqlite:///path/to/gateway.db")
-        if not make_url(url).database:
-            raise ConfigError("GATEWAY_DATABASE_URL: name a file, as in sqlite:///gateway.db")
+        _look_at_the_file(make_url(url).database or "")
         with _in_our_terms():
             db = dataset.connect(
                 url,
@@ -204,6 +214,19 @@ def _connect(url: str, begin: str, connections: int) -> dataset.Database:
     return db
 
 
+def _look_at_the_file(path: str) -> None:
+    """Raise `ConfigError`, with what to do, for a path that no database can be at."""
+    if path in ("", ":memory:"):
+        raise ConfigError("GATEWAY_DATABASE_URL: name a file, as in sqlite:///gateway.db")
+    file = Path(path).absolute()
+    if not file.parent.is_dir():
+        raise ConfigError(f"GATEWAY_DATABASE_URL: the folder {file.parent} does not exist: make it, or name another")
+    if file.is_dir():
+        raise ConfigError(f"GATEWAY_DATABASE_URL: {file} is a folder: name a file in it")
+    if not os.access(file if file.exists() else file.parent, os.W_OK) or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"GATEWAY_DATABASE_URL: {file} and its folder must be writable for the user that runs this")
+
+
 def _patiently(opened: Callable[[], T]) -> T:
     """Return `opened()`. While another process makes the file a WAL, SQLite says "locked" and does not wait."""
     deadline = monotonic() + BUSY_MS / 1000
@@ -221,7 +244,7 @@ def _facts(db: dataset.Database) -> str:
     with _transaction(db):
         mode = next(iter(db.query("PRAGMA journal_mode")))["journal_mode"]
         level = next(iter(db.query("PRAGMA synchronous")))["synchronous"]
-    path = make_url(db.url).database
+    path = os.path.abspath(make_url(db.url).database or "")
     durable = {2: "FULL", 3: "EXTRA"}.get(level, str(level))
     return f"SQLite {sqlite3.sqlite_version} at {path}, {mode.upper()}, synchronous={durable}"
 

@@ -102,6 +102,9 @@ def migrate(db: Database[U]) -> int:
 
 
 def _step(unit: Unit) -> int:
+    tables = unit.tables()
+    if tables and not tables & {"schema_version", "leases"}:
+        raise ConfigError("GATEWAY_DATABASE_URL: the database belongs to another program: name a file of its own")
     unit.query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
     rows = unit.query("SELECT version FROM schema_version")
     version = int(rows[0]["version"]) if rows else 0
