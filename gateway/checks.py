@@ -1,4 +1,4 @@
-"""What `gateway carriers` lists and what `gateway check` finds: facts about this installation, without printing.
+"""What `gateway check` finds: facts about this installation, without printing.
 
 Nothing here holds a real number or a secret: variables are named, their values are not shown.
 """
@@ -11,36 +11,11 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from gateway import plugins, values
-from gateway.carrier import Carrier
 from gateway.doors import is_loopback
 from gateway.errors import CarrierMisconfigured, ConfigError, GatewayError, RetryableSendError, SendError
-from gateway.messages import Channel
+from gateway.listing import CarrierRow, State, built, carrier_rows, holds_webhooks
 from gateway.plugins import Installed
-from gateway.settings import HOW_TO_MAKE_ONE, Settings, read_settings
-
-TOKEN = "$GATEWAY_WEBHOOK_TOKEN"  # noqa: S105 - the variable's name stands for its value wherever a URL is shown
-
-
-class State(Enum):
-    """How far a carrier's settings have come."""
-
-    READY = "ready"
-    IDLE = "idle"  #: none of its variables is set
-    WRONG = "wrong"  #: some are, and they do not do
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CarrierRow:
-    """An installed carrier, for `gateway carriers`."""
-
-    name: str
-    distribution: str
-    version: str
-    state: State
-    detail: str  #: what to set where it is idle, what is wrong where it is wrong
-    channels: tuple[str, ...]
-    signed: bool | None  #: None: depends on settings that are not there
-    webhook_url: str  #: to paste at the carrier, for texts, calls and as fallback; the token is only named
+from gateway.settings import HOW_TO_MAKE_ONE, Settings, read_settings, settings_table
 
 
 class Mark(Enum):
@@ -68,58 +43,6 @@ class Step:
     run: Callable[[], list[Finding]]
 
 
-# --- gateway carriers ---------------------------------------------------------------------------
-
-
-def carrier_rows(found: Mapping[str, Installed], settings: Settings | None) -> list[CarrierRow]:
-    """Return a row for each installed carrier. Without `settings`, their variables stand in the URLs."""
-    return [_row(name, installed, settings) for name, installed in found.items()]
-
-
-def _row(name: str, installed: Installed, settings: Settings | None) -> CarrierRow:
-    carrier, state, detail = _built(installed)
-    signed = getattr(carrier or installed.carrier, "signed", None)
-    signed = signed if isinstance(signed, bool) else None
-    return CarrierRow(
-        name=name,
-        distribution=installed.distribution,
-        version=installed.version,
-        state=state,
-        detail=detail,
-        channels=tuple(channel.value for channel in Channel if channel in installed.carrier.channels),
-        signed=signed,
-        webhook_url=webhook_url(name, signed, settings),
-    )
-
-
-def _built(installed: Installed) -> tuple[Carrier | None, State, str]:
-    """Return the carrier if it can be built, its state, and what is missing or wrong, in one line."""
-    if not plugins.is_configured(installed.carrier):
-        return None, State.IDLE, f"set {_needed(installed.carrier)}"
-    try:
-        return plugins.build(installed.carrier), State.READY, ""
-    except ConfigError as error:
-        return None, State.WRONG, "; ".join(str(error).splitlines())
-    except Exception as error:  # a plugin may raise anything; its words may hold a secret
-        return None, State.WRONG, f"{installed.distribution} fails with {type(error).__name__}: a fault in the plugin"
-
-
-def _needed(carrier: type[Carrier]) -> str:
-    variables = plugins.variables(carrier.Settings)
-    required = [name for name, needed in variables.items() if needed]
-    return ", ".join(required) or f"some of {', '.join(variables)}"
-
-
-def webhook_url(name: str, signed: bool | None, settings: Settings | None) -> str:
-    """Return what to paste at the carrier. The token is part of it if it is set, or must be."""
-    base = settings.public_url if settings and settings.public_url else "$GATEWAY_PUBLIC_URL"
-    token = bool(settings and settings.webhook_token) or not signed
-    return f"{base}/webhooks/{name}" + (f"/{TOKEN}" if token else "")
-
-
-# --- gateway check ------------------------------------------------------------------------------
-
-
 def steps() -> list[Step]:
     """Return everything there is to look at, in the order it should be read. Reads the environment, calls nobody."""
     settings, said = _settings()
@@ -137,6 +60,7 @@ def _steps_of(settings: Settings, found: Mapping[str, Installed]) -> list[Step]:
         Step(name="database", run=lambda: database_findings(settings)),
         Step(name="access", run=lambda: access_findings(settings, carrier_rows(found, settings))),
         Step(name="public URL", run=lambda: public_url_findings(settings)),
+        Step(name="words", run=lambda: words_findings(settings)),
         Step(name="dialects", run=lambda: dialect_findings(settings, carrier_rows(found, settings))),
     ]
 
@@ -169,7 +93,7 @@ def _carriers() -> tuple[dict[str, Installed], list[Finding]]:
 
 def carrier_findings(name: str, installed: Installed) -> list[Finding]:
     """Return what became of a call to the carrier with the credentials that are set."""
-    carrier, state, detail = _built(installed)
+    carrier, state, detail = built(installed)
     if carrier is None:
         return [_note(name, f"idle: {detail} to use it") if state is State.IDLE else _wrong(name, detail)]
     try:
@@ -183,14 +107,22 @@ def carrier_findings(name: str, installed: Installed) -> list[Finding]:
 
 def _advice(error: SendError, installed: Installed) -> str:
     if isinstance(error, CarrierMisconfigured):
-        return (
-            f"the carrier refuses ({error.detail}). Compare {', '.join(plugins.variables(installed.carrier.Settings))}"
-        )
+        names = ", ".join(plugins.credentials(installed.carrier.Settings))
+        return f"the carrier refuses ({error.detail}). Compare {names}"
     if isinstance(error, RetryableSendError):
         return (
             f"the carrier cannot be asked now ({error.detail}). Try again; if it stays, look at the network and proxy"
         )
     return f"the carrier answers with an error ({error.detail}). Look at the account on the carrier's own pages"
+
+
+def words_findings(settings: Settings) -> list[Finding]:
+    """Return which words that people will read are still those of nobody in particular."""
+    return [
+        _note(row.variable, "still the default, and people will read it: put your own")
+        for field, row in zip(Settings.model_fields, settings_table(), strict=True)
+        if field in ("org_name", "no_session_msg") and getattr(settings, field) == row.default
+    ]
 
 
 def database_findings(settings: Settings) -> list[Finding]:
@@ -232,12 +164,14 @@ def public_url_findings(settings: Settings) -> list[Finding]:
     url = settings.public_url
     if not url:
         why = "unset, and the port is not known before the start"
+    elif holds_webhooks(url):  # and behind it, perhaps, a token
+        why = "its path holds /webhooks, which the gateway appends itself: leave that away, and what follows"
     elif _is_private(url):
         why = f"{url} is known to this machine or network only, so carriers cannot call it"
     elif urlsplit(url).scheme != "https":
         why = f"{url} is not https, so texts would cross the internet for everyone to read"
     else:
-        return [_ok("GATEWAY_PUBLIC_URL", url)]
+        return [_ok("GATEWAY_PUBLIC_URL", f"{url} (its form; it is not called)")]
     return [_wrong("GATEWAY_PUBLIC_URL", f"{why}. Set it to the https:// URL that leads here from outside")]
 
 

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import gateway
-from gateway import checks, logs, plugins
-from gateway.checks import CarrierRow, Finding, Mark, State
+from gateway import checks, listing, logs, plugins
+from gateway.checks import Finding, Mark
 from gateway.errors import ConfigError, GatewayError
+from gateway.listing import CarrierRow, State
 from gateway.settings import Settings, load_dotenv_file, read_settings
 
 STYLES = {
@@ -102,7 +103,7 @@ def carriers(as_json: bool) -> None:
     whether it signs what it sends, and the URL to paste at the carrier. Where the URL ends in $GATEWAY_WEBHOOK_TOKEN,
     put the value of that variable.
     """
-    rows = checks.carrier_rows(plugins.find_carriers(), _settings_if_right())
+    rows = listing.carrier_rows(plugins.find_carriers(), _settings_if_right())
     if as_json:
         click.echo(json.dumps([_plain(row) for row in rows], indent=2))
     elif not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from gateway.carrier import Carrier
 from gateway.client import CarrierSession
 from gateway.errors import ConfigError
 from gateway.hookspecs import NAME
+from gateway.logs import log_bug
+
+log = logging.getLogger(__name__)
 
 HOW_TO_GET_ONE = (
     "No carrier is installed. Each one is a package of its own: from a checkout `pip install ./plugins/flowroute` "
-    "(or signalwire, or simulator to try without an account), else `pip install maskgate-flowroute`."
+    "(or signalwire, or simulator to try without an account); where they are on a package index, "
+    "`pip install maskgate-flowroute`."
 )
 
 
@@ -35,8 +40,8 @@ class Installed:
 def find_carriers() -> dict[str, Installed]:
     """Return every installed carrier by name, in order of name.
 
-    Raises `ConfigError`, naming the distribution, if a plugin cannot be imported, misspells a hook, or
-    takes a name that another one has.
+    Raises `ConfigError`, naming the distribution, if a plugin cannot be imported, misspells a hook, brings
+    a class that lacks something, or takes a name that another one has.
     """
     manager = pluggy.PluginManager(NAME)
     manager.add_hookspecs(hookspecs)
@@ -58,6 +63,11 @@ def _register(manager: pluggy.PluginManager, entry: EntryPoint, found: dict[str,
         ) from error
 
     def register(carrier: type[Carrier]) -> None:
+        if lacking := _lacking(carrier):
+            raise ConfigError(
+                f"The plugin {distribution} brings a carrier that is not whole: {getattr(carrier, '__name__', 'it')} "
+                f"lacks {', '.join(lacking)}. The docstrings of gateway.Carrier say what each is."
+            )
         if carrier.name in found:
             other = found[carrier.name].distribution
             raise ConfigError(f"Both {other} and {distribution} bring a carrier named {carrier.name}: uninstall one.")
@@ -72,10 +82,32 @@ def _register(manager: pluggy.PluginManager, entry: EntryPoint, found: dict[str,
     caller(register=register)
 
 
+def _lacking(carrier: object) -> list[str]:
+    """Return what a registered thing needs to be a carrier and does not have."""
+    if not isinstance(carrier, type) or not issubclass(carrier, Carrier):
+        return ["the base class gateway.Carrier"]
+    settings = getattr(carrier, "Settings", None)
+    named = isinstance(getattr(carrier, "name", None), str)
+    has_settings = isinstance(settings, type) and issubclass(settings, BaseSettings)
+    lacking = [] if named else ["name"]
+    lacking += [] if has_settings else ["Settings"]
+    return lacking + sorted(carrier.__abstractmethods__)
+
+
 def variables(settings: type[BaseSettings]) -> dict[str, bool]:
     """Return the variables a carrier reads, by name in upper case, and whether each is required."""
     prefix = str(settings.model_config.get("env_prefix") or "")
     return {f"{prefix}{name}".upper(): field.is_required() for name, field in settings.model_fields.items()}
+
+
+def credentials(settings: type[BaseSettings]) -> list[str]:
+    """Return those of the `variables` that say who we are: required ones, secrets, and words empty unless set."""
+    fields = zip(variables(settings).items(), settings.model_fields.values(), strict=True)
+    return [
+        name
+        for (name, required), field in fields
+        if required or "Secret" in str(field.annotation) or (not field.default and "str" in str(field.annotation))
+    ]
 
 
 def is_configured(carrier: type[Carrier], environ: Mapping[str, str] = os.environ) -> bool:
@@ -103,9 +135,17 @@ def build_configured(found: Mapping[str, Installed]) -> dict[str, Carrier]:
                 carriers[name] = build(installed.carrier)
             except ConfigError as error:
                 complaints.append(str(error))
+            except Exception as error:  # a plugin may raise anything; its words may hold a secret
+                log_bug(log, f"the carrier {name}", error)
+                complaints.append(fault(installed, error))
     if complaints:
         raise ConfigError("\n".join(complaints))
     return carriers
+
+
+def fault(installed: Installed, error: Exception) -> str:
+    """Return what to say of an error that no plugin should raise."""
+    return f"{installed.distribution} fails with {type(error).__name__}: a fault in the plugin"
 
 
 def _in_words(carrier: type[Carrier], error: ValidationError) -> str:

@@ -32,6 +32,7 @@ class Settings(CarrierSettings):
     account: str
     api_key: SecretStr
     mood: str = "well"
+    pace: float = 1.0
 
 
 class Acme(gateway.Carrier):
@@ -191,8 +192,25 @@ def test_a_ready_carrier_is_listed_with_the_url_to_paste_and_no_secret(acme: Pat
 def test_a_carrier_that_does_not_sign_is_listed_with_the_token_it_needs(acme: Path, monkeypatch) -> None:
     monkeypatch.setenv("BULK_MOOD", "well")
     row, url = lines_about(run("carriers"), "bulk")
-    assert row.split()[-1] == "no"
+    assert (row.split()[-2], row.split()[-1]) == ("sms", "no")
     assert url.split()[1] == "http://127.0.0.1:8000/webhooks/bulk/$GATEWAY_WEBHOOK_TOKEN"
+
+
+def test_a_carrier_that_says_nothing_of_signatures_is_unsigned_though_idle(acme: Path) -> None:
+    source = (acme / "gateway_acme.py").read_text()
+    (acme / "gateway_acme.py").write_text(source.replace("    signed = True\n", "").replace("    signed = False\n", ""))
+    assert [lines_about(run("carriers"), name)[0].split()[-1] for name in ("acme", "bulk")] == ["no", "no"]
+
+
+def test_a_carrier_whose_settings_decide_whether_it_signs_says_so_while_it_is_idle(acme: Path) -> None:
+    source = (acme / "gateway_acme.py").read_text()
+    (acme / "gateway_acme.py").write_text(source.replace("    signed = True\n", "    signed = property(bool)\n"))
+    assert lines_about(run("carriers"), "acme")[0].endswith(" by settings")
+
+
+def test_a_public_url_with_the_token_in_it_is_not_shown(acme: Path, monkeypatch) -> None:
+    configure(monkeypatch, GATEWAY_PUBLIC_URL=f"https://mask.example.com/Webhooks/acme/{SECRET}")
+    assert SECRET not in run("carriers").output
 
 
 def test_a_carrier_with_wrong_settings_says_so_in_its_row_alone(acme: Path, monkeypatch) -> None:
@@ -273,12 +291,14 @@ WRONG = [
     ({"GATEWAY_PUBLIC_URL": "https://192.168.1.4"}, "GATEWAY_PUBLIC_URL: https://192.168.1.4 is known to this"),
     ({"GATEWAY_PUBLIC_URL": "https://gateway"}, "GATEWAY_PUBLIC_URL: https://gateway is known to this"),
     ({"GATEWAY_PUBLIC_URL": "http://mask.example.com"}, "GATEWAY_PUBLIC_URL: http://mask.example.com is not https"),
+    ({"GATEWAY_PUBLIC_URL": f"https://mask.example.com/webhooks/a/{SECRET}"}, "GATEWAY_PUBLIC_URL: its path holds"),
+    ({"GATEWAY_PUBLIC_URL": f"http://mask.example.com/webhooks/a/{SECRET}"}, "GATEWAY_PUBLIC_URL: its path holds"),
     ({"GATEWAY_TN_CARRIER": "nobody"}, "GATEWAY_TN_CARRIER: nobody is not installed"),
     ({"GATEWAY_MASK_CARRIER": "bulk"}, "GATEWAY_MASK_CARRIER: bulk is not configured"),
     ({"ACME_API_KEY": ""}, "acme: ACME_API_KEY: is missing"),
     ({"ACME_API_KEY": "", "ACME_ACCOUNT": ""}, "carriers: none is configured"),
     ({"ACME_MOOD": "broken"}, "acme: maskgate-acme fails with RuntimeError"),
-    ({"ACME_MOOD": "unauthorised"}, "acme: the carrier refuses (HTTP 401). Compare ACME_ACCOUNT, ACME_API_KEY"),
+    ({"ACME_MOOD": "unauthorised"}, "acme: the carrier refuses (HTTP 401). Compare ACME_ACCOUNT, ACME_API_KEY\n"),
     ({"ACME_MOOD": "down"}, "acme: the carrier cannot be asked now (could not connect)"),
     ({"ACME_MOOD": "odd"}, "acme: the carrier answers with an error (HTTP 404)"),
     ({"ACME_MOOD": "faulty"}, "acme: KeyError in its check: a fault in the plugin maskgate-acme"),
@@ -290,7 +310,7 @@ def test_what_is_wrong_is_said_and_the_exit_code_is_1(change, words, acme: Path,
     configure(monkeypatch, **change)
     result = run("check")
     assert result.exit_code == 1, result.output
-    assert any(line.startswith(f"wrong {words}") for line in result.output.splitlines()), result.output
+    assert f"\nwrong {words}" in f"\n{result.output}"
     assert SECRET not in result.output
 
 
@@ -313,6 +333,14 @@ def test_on_this_machine_alone_no_key_is_needed(acme: Path, monkeypatch) -> None
     assert "ok    GATEWAY_WEBHOOK_TOKEN: unset: webhooks of bulk are taken from anyone on this machine" in output
 
 
+def test_words_that_people_read_are_noted_while_they_are_nobody_s(acme: Path, monkeypatch) -> None:
+    configure(monkeypatch, NO_SESSION_MSG="Call 555-0100.")
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert "note  ORG_NAME: still the default, and people will read it: put your own" in result.output
+    assert "NO_SESSION_MSG" not in result.output
+
+
 def test_a_misspelt_variable_is_noted(acme: Path, monkeypatch) -> None:
     configure(monkeypatch, GATEWAY_WORKER="2")
     assert "note  GATEWAY_WORKER: not a variable of the gateway. Is it GATEWAY_WORKERS?" in run("check").output
@@ -326,7 +354,7 @@ def test_piped_lines_are_neither_folded_nor_cut(acme: Path, monkeypatch) -> None
     configure(monkeypatch, GATEWAY_PUBLIC_URL=long)
     assert f"maskgate-acme {version}" in run("carriers").output
     assert f"{long}/webhooks/acme/$GATEWAY_WEBHOOK_TOKEN" in run("carriers").output
-    assert f"ok    GATEWAY_PUBLIC_URL: {long}\n" in run("check").output
+    assert f"ok    GATEWAY_PUBLIC_URL: {long} (its form; it is not called)\n" in run("check").output
 
 
 # --- serve --------------------------------------------------------------------------------------

@@ -79,8 +79,25 @@ def test_two_carriers_of_one_name_stop_the_start(install: Install) -> None:
         ("1 / 0", "cannot be loaded"),
         (carrier("acme").replace("def register_carriers", "def register_carrier"), "does not fit"),
         (carrier("acme").replace("(register):", "(register, more):"), "does not fit"),
+        (carrier("acme").replace('    name = "acme"\n', ""), "not whole: Acme lacks name"),
+        (carrier("acme").replace("    Settings = Settings\n", ""), "not whole: Acme lacks Settings"),
+        (carrier("acme").replace("= Settings\n", "= dict\n"), "not whole: Acme lacks Settings"),
+        (carrier("acme").replace("def parse", "def pars").replace("def send", "def sen"), "Acme lacks parse, send"),
+        (carrier("acme").replace("class Acme(Carrier)", "class Acme"), "Acme lacks the base class gateway.Carrier"),
+        (carrier("acme").replace("register(Acme)", "register(None)"), "it lacks the base class gateway.Carrier"),
     ],
-    ids=["import error", "any error", "misspelt hook", "unknown argument"],
+    ids=[
+        "import error",
+        "any error",
+        "misspelt hook",
+        "unknown argument",
+        "no name",
+        "no settings",
+        "other settings",
+        "methods missing",
+        "another class",
+        "no class",
+    ],
 )
 def test_a_plugin_that_is_wrong_stops_the_start_by_the_name_of_its_distribution(
     install: Install, source: str, words: str
@@ -111,6 +128,26 @@ def test_a_carrier_with_some_variables_missing_names_them_all(
     assert [line.split(":")[0] for line in lines] == ["ACME_ACCOUNT", "ACME_SECRET", "ACME_PACE", "UMBRELLA_ACCOUNT"]
     assert "s3cret" not in str(caught.value)
     assert "fast" not in str(caught.value)
+
+
+def test_a_carrier_that_breaks_when_it_is_built_is_named_without_its_words(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaks = "    def __init__(self, settings, http): raise RuntimeError(settings.secret.get_secret_value())\n"
+    install("acme", carrier("acme").replace("    Settings = Settings\n", f"    Settings = Settings\n{breaks}"))
+    found = {"acme": plugins.find_carriers()["acme"]}
+    monkeypatch.setenv("ACME_ACCOUNT", "a")
+    monkeypatch.setenv("ACME_SECRET", "s3cret-of-ours")
+    with pytest.raises(ConfigError, match=r"^maskgate-acme fails with RuntimeError: a fault in the plugin$"):
+        plugins.build_configured(found)
+
+
+def test_the_credentials_of_a_carrier_are_what_it_cannot_do_without_and_its_secrets(install: Install) -> None:
+    install(
+        "acme", carrier("acme").replace("    pace", '    space: str = ""\n    key: SecretStr | None = None\n    pace')
+    )
+    settings = plugins.find_carriers()["acme"].carrier.Settings
+    assert plugins.credentials(settings) == ["ACME_ACCOUNT", "ACME_SECRET", "ACME_SPACE", "ACME_KEY"]
 
 
 def test_a_configured_carrier_is_built_with_its_settings(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
