@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import dotenv
+import dotenv.parser
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -58,12 +59,13 @@ class Settings(BaseSettings):
     session_end_msg: str = _setting(
         "SESSION_END_MSG",
         "This session has ended, talk to you again soon!",
-        "Sent to both when it is ended by `DELETE /session`, and to whoever texts a conversation that is over",
+        "Sent to both when it is ended by `DELETE /session`",
     )
     no_session_msg: str = _setting(
         "NO_SESSION_MSG",
         "An active session was not found. Please contact support@yourorg.com",
-        "Sent to whoever texts a number on which they have no session",
+        "Sent to whoever texts a number on which they have no session, or one that is over; at most once an hour "
+        "for each person and number",
     )
     log_level: Annotated[int, _text(values.log_level)] = _setting(
         "LOG_LEVEL", "20", "How much is logged: a number or `DEBUG`, `INFO`, `WARNING`, `ERROR`", example="INFO"
@@ -177,15 +179,26 @@ def load_dotenv_file(path: str = ".env") -> bool:
     """Put the variables of the file at `path` into the environment and return whether it is there.
 
     A variable that the environment has, even an empty one, stays as it is. Values are taken as written: no `${…}`
-    is filled in, a secret may hold one. Raises `ConfigError` if the file cannot be read.
+    is filled in, a secret may hold one. Raises `ConfigError` if the file cannot be read, or holds a line that is
+    something else than NAME=value: what was meant by it would be missing without a word.
     """
     if not os.path.isfile(path):
         return False
     try:
+        _refuse_other_lines(path)
         dotenv.load_dotenv(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 lines of NAME=value ({type(error).__name__})") from None
     return True
+
+
+def _refuse_other_lines(path: str) -> None:
+    with open(path, encoding="utf-8-sig") as file:
+        for binding in dotenv.parser.parse_stream(file):
+            if binding.error or (binding.key is not None and binding.value is None):
+                text = binding.original.string  # which begins with the empty lines before it
+                line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+                raise ConfigError(f"{path}, line {line}: is not NAME=value")
 
 
 def read_settings(**given: str) -> Settings:

@@ -324,6 +324,29 @@ def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path, environ: dic
     assert "zebra" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("ORG_NAME=Cabs\n\n\nzebra giraffe\n", 4),
+        ("zebra\n", 1),
+        ("# ours\r\nexport zebra\r\n", 2),
+        ('ORG_NAME="zebra\nGATEWAY_THREADS=3\n', 1),
+        ("= zebra", 1),
+        ("GATEWAY_API_KEYS: zebra\n", 1),
+    ],
+    ids=["words", "a name alone", "export without a value", "an open quote", "no name", "a colon"],
+)
+def test_a_line_of_a_dotenv_file_that_is_no_variable_is_named_and_nothing_is_taken(
+    text: str, line: int, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    before = dict(environ)
+    path = write_env(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_dotenv_file(path)
+    assert str(caught.value) == f"{path}, line {line}: is not NAME=value"
+    assert environ == before
+
+
 def test_settings_are_built_from_text_and_from_numbers_alike() -> None:
     assert Settings(GATEWAY_THREADS=3).threads == 3
     assert Settings(GATEWAY_INSECURE=True).insecure is True
