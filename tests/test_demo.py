@@ -277,6 +277,7 @@ def test_what_cannot_be_done_is_answered_with_a_hint(terminal) -> None:
         ("b", "Nothing to send: type some words after b."),
         ("a   ", "Nothing to send: type some words after a."),
         ("/help", "or Ctrl-C: stop, and remove everything"),
+        ("Help", "or Ctrl-C: stop, and remove everything"),
     ):
         screen.type(f"{line}\n")
         screen.until(hint)
@@ -295,7 +296,7 @@ def test_a_text_cannot_steer_the_terminal_and_any_script_fits_its_phone(terminal
 
 
 def test_at_the_prompt_whatever_ends_it_ends_it_in_order(terminal) -> None:
-    ways = {"\x03": 0, "\x04": 0, signal.SIGTERM: 143}
+    ways = {"\x03": 0, "\x04": 0, "QUIT\n": 0, "exit\n": 0, signal.SIGTERM: 143}
     screens = {what: terminal(100, "--quick") for what in ways}
     for what, screen in screens.items():
         screen.until("> ")

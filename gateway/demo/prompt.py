@@ -61,9 +61,10 @@ class Prompt:
         """Do what a line asks for, and return whether to go on."""
         who, _, words = line.partition(" ")
         phone = {"a": self._stage.ann, "b": self._stage.bob}.get(who.lower())
-        if line == "/quit":
+        command = line.lower().removeprefix("/")
+        if command in ("quit", "exit"):
             return False
-        if line == "/help":
+        if command == "help":
             with self._lock:
                 usage(self._stage, self._screen)
         elif phone and words.strip():
