@@ -21,7 +21,7 @@ from gateway.errors import ConfigError
 
 HOW_TO_GET_IT = (
     "The demo needs the simulated carrier, which is a package of its own: from a checkout "
-    f"`pip install ./plugins/{SIMULATOR}`, else `pip install maskgate-{SIMULATOR}`."
+    f"`pip install ./plugins/{SIMULATOR}`; where it is on a package index, `pip install maskgate-{SIMULATOR}`."
 )
 INTERRUPTED = 130  #: exit code of a play that Ctrl-C cut short, as shells have it
 
