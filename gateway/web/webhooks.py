@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MALFORMED = "There was an issue parsing your request."
 
+_SIGNED_HINT = " (compare the signing key; and GATEWAY_PUBLIC_URL with the URL at the carrier, which is signed too)"
+
 #: What a token alone may bring in where texts and calls are signed: several callbacks of such carriers are not.
 _HARMLESS = (DeliveryReceipt, CallProgress)
 
@@ -80,7 +82,12 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
         events = _admit(context, carrier, request, token)
         answer = _take(context, carrier, events)
     except WebhookRejected as error:
-        log.warning("a webhook for %s was rejected: %s", name, without_numbers(str(error)))
+        log.warning(
+            "a webhook for %s was rejected: %s%s",
+            name,
+            without_numbers(str(error)),
+            _SIGNED_HINT if carrier.signed else "",
+        )
         return bottle.HTTPResponse("", 403)
     except WebhookMalformed as error:
         words = without_numbers(str(error))  # which name fields and types, but plugins are written by anyone
