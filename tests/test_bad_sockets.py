@@ -22,6 +22,10 @@ WEBHOOK = b"POST /webhooks/flowroute/" + TOKEN.encode() + b" HTTP/1.1\r\n" + HOS
 TEXT = json.dumps({"to": MASKS["flowroute"], "from": "+12065550101", "body": "hello", "id": "by-socket"}).encode()
 
 
+#: What waitress (3.0) does not expect itself: it says so and closes the connection, which is all there is to do.
+WAITRESS_OWN = ("Exceeds the limit (4300 digits) for integer string conversion", "Invalid IPv6 URL")
+
+
 @pytest.fixture(scope="module")
 def w(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with opened(tmp_path_factory.mktemp("bad-sockets")) as world:
@@ -40,7 +44,9 @@ def felt(w: World, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     while w.gateway._server.active_channels:
         waited.wait(0.005)
     assert threading.active_count() <= threads
-    assert not [one.getMessage() for one in caplog.records if one.levelname in ("ERROR", "CRITICAL")]
+    said = [one for phase in ("setup", "call", "teardown") for one in caplog.get_records(phase)]
+    errors = [one.getMessage() for one in said if one.levelname in ("ERROR", "CRITICAL")]
+    assert not [words for words in errors if not any(known in words for known in WAITRESS_OWN)]
 
 
 def connect(w: World) -> socket.socket:
