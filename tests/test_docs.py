@@ -51,8 +51,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_walk_through_shows_each_phone_the_mask_and_never_the_other_number(run: str) -> None:
     inboxes = re.findall(r'^\{"inbox": .*$', run, re.MULTILINE)
+    newest = re.findall(r'^newest: \{.*"text": "(.*?)"', run, re.MULTILINE)
     assert [("Where are you?" in inbox, "At the door." in inbox) for inbox in inboxes] == [(True, False), (False, True)]
     assert not any("+12065550101" in inbox or "+12065550102" in inbox for inbox in inboxes)
+    assert ["session was not found" in newest[0], "session has ended" in newest[1]] == [True, True]
+
+
+@pytest.mark.parametrize("variable", ["GATEWAY_BIN", "PYTHON_BIN"])
+def test_the_walk_through_says_at_once_what_it_lacks(variable: str, tmp_path: Path) -> None:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        variable: "no-such-program",
+    }
+    script = ["bash", TOP / "examples" / "two-phones.sh"]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("two-phones.sh: needs curl, ")
+    assert "no-such-program" in done.stderr
 
 
 def test_every_session_in_the_readme_is_what_the_walk_through_prints(run: str) -> None:
