@@ -24,7 +24,7 @@ def first_words(
     states = {name: "ready" if name in carriers else "idle (nothing set)" for name in found}
     lines = [
         f"maskgate {gateway.__version__} on Python {sys.version.split()[0]}",
-        f"listens on {url}, carriers call {public_url}",
+        f"listens on {url}, carriers call {public_url.partition('/webhooks')[0]}",  # a token may have been pasted too
         f"database: {store.facts}",
         "carriers: " + "; ".join(f"{name} {state}" for name, state in states.items()),
         f"dialects: /tn and /session use {_state(settings.tn_carrier, states)}; "
