@@ -47,7 +47,7 @@ class Answering(BaseHTTPRequestHandler):
 def server(**extra: str) -> Iterator[ThreadingHTTPServer]:
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     listening.paths, listening.extra = [], extra  # type: ignore[attr-defined]
-    thread = threading.Thread(target=listening.serve_forever)
+    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield listening

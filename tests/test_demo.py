@@ -168,8 +168,9 @@ FAULTS = {
         "The mask slipped: a text reached Ann after the session had ended.",
     ),
     "a text that nobody gets": (
-        "from gateway import masking; masking.relay = lambda event, lease: ()",
-        "Bob's phone waited 5 s for a text that did not come.",
+        "from gateway import masking; masking.relay = lambda event, lease: ();"
+        "from gateway.demo import stage; stage.PATIENCE = 1.0",
+        "Bob's phone waited 1 s for a text that did not come.",
     ),
     "a call that does not ring": (
         "from gateway import Refuse, masking; masking.route = lambda lease, carrier: Refuse(words='No.')",
