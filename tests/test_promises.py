@@ -238,7 +238,7 @@ class Conversations(RuleBasedStateMachine):
         return rows[0]["ended_at"]
 
 
-#: The same steps in every run (the gateway's choices are not); `HYPOTHESIS_MAX_EXAMPLES` as many as one likes, at random.
+#: The same steps in every run, though the gateway's choices differ; with `HYPOTHESIS_MAX_EXAMPLES` so many, at random.
 Conversations.TestCase.settings = settings(
     max_examples=int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "40")),
     derandomize="HYPOTHESIS_MAX_EXAMPLES" not in os.environ,
