@@ -99,7 +99,8 @@ def _follow(
     if verdict.lease is not None and verdict.lease.live:
         return masking.relay(event, verdict.lease)
     if verdict.outcome == "unknown_number":
-        tx.add_event("number.unknown", now, mask=event.recipient, carrier=carrier.name)
+        # events are logged, and what is not in the pool may be anybody's number
+        tx.add_event("number.unknown", now, carrier=carrier.name, detail=f"not in the pool: …{event.recipient[-4:]}")
     return _notice(tx, carrier, event, verdict.lease, settings, now)
 
 
@@ -124,10 +125,10 @@ def _answer_keyword(
     before = tx.has_opted_out(event.sender, event.recipient)
     if word is Keyword.STOP:
         tx.opt_out(event.sender, "", now)
-        tx.add_event("opt_out", now, mask=event.recipient, carrier=carrier.name)
+        tx.add_event("opt_out", now, mask=_ours(tx, event), carrier=carrier.name)
     elif word is Keyword.START:
         tx.opt_in(event.sender)
-        tx.add_event("opt_in", now, mask=event.recipient, carrier=carrier.name)
+        tx.add_event("opt_in", now, mask=_ours(tx, event), carrier=carrier.name)
     answer = {Keyword.STOP: STOPPED, Keyword.START: STARTED, Keyword.HELP: HELP}[word]
     changed = before is (word is Keyword.START)
     silent = carrier.opt_out is OptOut.CARRIER or not changed
@@ -144,6 +145,11 @@ def _may_speak(tx: Tx, carrier: Carrier, event: InboundMessage) -> bool:
     """
     mask = tx.number(event.recipient)
     return tx.number(event.sender) is None and (mask is None or mask.carrier == carrier.name)
+
+
+def _ours(tx: Tx, event: InboundMessage) -> str:
+    """Return the mask a text was for, "" where it is none of ours: that may be anybody's number."""
+    return event.recipient if tx.number(event.recipient) is not None else ""
 
 
 def _system(carrier: Carrier, event: InboundMessage, words: str, kind: Kind, settings: Settings) -> Outgoing:

@@ -124,7 +124,9 @@ class Settings(BaseSettings):
     uncertain: Annotated[Literal["resend", "hold"], _text(values.uncertain)] = _setting(
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"
     )
-    senders: Annotated[int, _text(values.whole(1, 1024))] = _setting("GATEWAY_SENDERS", "64", "Concurrent sends")
+    senders: Annotated[int, _text(values.whole(1, 1024))] = _setting(
+        "GATEWAY_SENDERS", "64", "Concurrent sends to each carrier"
+    )
     threads: Annotated[int, _text(values.whole(1, 256))] = _setting("GATEWAY_THREADS", "8", "Threads that answer HTTP")
     workers: Annotated[int, _text(values.whole(1, 64))] = _setting(
         "GATEWAY_WORKERS", "1", "Processes sharing the listening socket; this version runs one and says so"

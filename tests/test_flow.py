@@ -278,3 +278,12 @@ def test_the_inherited_urls_take_the_token_as_a_parameter(tmp_path: Path) -> Non
         w.network.webhook_url = f"{w.gateway.url}/?token=wrong"
         assert w.ann.text(MASK, "with a wrong one").status == 403
         assert len(w.bob.inbox) == 2
+
+
+@pytest.mark.parametrize("text", ["hello", "STOP"])
+def test_a_number_that_is_not_in_the_pool_is_answered_and_not_written_down(w: World, text: str) -> None:
+    """It may be anybody's, and events are logged."""
+    assert w.ann.text(BOB, text).status == 200
+    events = w.gateway.store.read(lambda tx: tx.events())
+    assert {"number.unknown", "opt_out"} & {event["kind"] for event in events}
+    assert BOB[1:] not in str([dict(event) for event in events])
