@@ -16,6 +16,8 @@ from gateway.settings import Settings, read_settings, settings_table
 from gateway.store import Store
 from gateway.web import Context
 
+pytest_plugins = ["ledger", "pytester", "soak"]
+
 
 @pytest.fixture
 def clock() -> SettableClock:
