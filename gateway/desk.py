@@ -1,10 +1,11 @@
-"""What the dispatcher knows of one carrier: its senders, its circuit, and who is held back."""
+"""What the dispatcher knows of one carrier: its senders, its circuit, who is held back; and its unit of work."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway import retry
 from gateway.carrier import Carrier
@@ -13,7 +14,7 @@ from gateway.messages import Rate, Weight
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Circuit
 from gateway.sending import to_carrier
-from gateway.store import Tx
+from gateway.store import NEVER, Tx
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,50 @@ class Desk:
             return Hold(until=now + retry.probe_delay(tries), account=False)
         self.misfits.pop(mask, None)
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a turn asks of the store for one carrier: so many messages, as fast as it takes them at this moment."""
+
+    desk: Desk
+    room: int
+    rate: Rate = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", self.desk.rate() if self.room > 0 else Rate())
+
+
+#: By carrier, each message with the references that belong to others of its lane.
+Claimed = dict[str, list[tuple[Message, frozenset[str]]]]
+
+
+def turn(
+    tx: Tx, owner: str, outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask], now: int
+) -> tuple[Claimed, int]:
+    """Settle `outcomes`, then claim what `asks` have room for. Return it, and when to look again (ms)."""
+    tx.lock_paces((outcome.message.mask for outcome, _ in outcomes), _accounts(outcomes, asks))
+    for outcome, hold in outcomes:
+        tx.settle(outcome, owner, now)
+        if hold is not None:
+            hold_back(tx, outcome.message, hold)
+        tell_operator(tx, outcome, now)
+    claimed, wake_at = {}, NEVER
+    for name, ask in asks.items():
+        circuit, heads = ask.desk.circuit, list[Message]()
+        if ask.room > 0:
+            heads = tx.claim(name, owner, rate=ask.rate, weigh=ask.desk.weigh, room=ask.room, now=now)
+            wake_at = min(wake_at, tx.next_due(name)) if len(heads) < ask.room else wake_at
+        elif circuit.probe_at is not None and circuit.probe_at > now:
+            wake_at = min(wake_at, circuit.probe_at)  # else the probe is out, and its answer rings
+        claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
+    return claimed, wake_at
+
+
+def _accounts(outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask]) -> set[str]:
+    """Return the carriers whose account's pace this turn reads and writes."""
+    limited = {name for name, ask in asks.items() if ask.room > 0 and ask.rate.per_account is not None}
+    return limited | {outcome.message.carrier for outcome, hold in outcomes if hold is not None and hold.account}
 
 
 def hold_back(tx: Tx, message: Message, hold: Hold) -> None:

@@ -18,7 +18,7 @@ from time import monotonic
 from gateway import retry
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
-from gateway.desk import Desk, Hold, hold_back, tell_operator
+from gateway.desk import Ask, Desk, Hold, turn
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import EventLog, sweep
 from gateway.logs import log_bug
@@ -161,7 +161,8 @@ class Dispatcher:
         outcomes = [(self._judge(desk, one, now), hold) for desk, one, hold in self._unsettled]
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
         rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
-        claimed, wake_at = self._store.write(lambda tx: self._unit(tx, outcomes, rooms, now))
+        asked = {name: Ask(desk=self._desks[name], room=room) for name, room in rooms.items()}
+        claimed, wake_at = self._store.write(lambda tx: turn(tx, self._owner, outcomes, asked, now), shared=True)
         for desk, one, _ in self._unsettled:
             desk.in_flight.pop(one.message.id, None)
         self._unsettled.clear()
@@ -173,27 +174,6 @@ class Dispatcher:
                 self._hand_out(self._desks[name], message, taken)
         self._housekeeping(now)
         return now if any(claimed.values()) else wake_at
-
-    def _unit(
-        self, tx: Tx, outcomes: list[tuple[Outcome, Hold | None]], rooms: Mapping[str, int], now: int
-    ) -> tuple[dict[str, list[tuple[Message, frozenset[str]]]], int]:
-        for outcome, hold in outcomes:
-            tx.settle(outcome, self._owner, now)
-            if hold is not None:
-                hold_back(tx, outcome.message, hold)
-            tell_operator(tx, outcome, now)
-        claimed = {}
-        wake_at = NEVER
-        for name, room in rooms.items():
-            desk = self._desks[name]
-            heads: list[Message] = []
-            if room > 0:
-                heads = tx.claim(name, self._owner, rate=desk.rate(), weigh=desk.weigh, room=room, now=now)
-                wake_at = min(wake_at, tx.next_due(name)) if len(heads) < room else wake_at
-            elif desk.circuit.probe_at is not None and desk.circuit.probe_at > now:
-                wake_at = min(wake_at, desk.circuit.probe_at)  # else the probe is out, and its answer rings
-            claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
-        return claimed, wake_at
 
     def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
         desk.in_flight[message.id] = message

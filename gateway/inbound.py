@@ -6,6 +6,7 @@ the dispatcher's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import masking, sessions
@@ -50,14 +51,21 @@ def message(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings,
     )
     if inbox is None:
         return tuple(tx.inline_replies(carrier.name, event.carrier_ref)) if carrier.inline else ()
-    outgoing = _follow(tx, carrier, event, verdict, settings, now)
+    # in order of the masks, whose locks are taken on the way: no two of these units wait for each other
+    outgoing = sorted(_follow(tx, carrier, event, verdict, settings, now), key=lambda one: one.mask)
     replies = (_put(tx, carrier, one, settings, now, inbox) for one in outgoing)
     return tuple(reply for reply in replies if reply is not None)
 
 
-def receipt(tx: Tx, carrier: Carrier, event: DeliveryReceipt, now: int) -> None:
-    """Take a carrier's word on what became of a message; of one it does not know yet, keep it."""
-    tx.take_receipt(carrier.name, event, now)
+def receipt(tx: Tx, carrier: Carrier, event: DeliveryReceipt, now: int) -> bool:
+    """Take a carrier's word on what became of a message. Return False if it is not known yet."""
+    return tx.take_receipt(carrier.name, event, now)
+
+
+def early_receipts(tx: Tx, carrier: Carrier, events: Sequence[DeliveryReceipt], now: int) -> None:
+    """Keep a carrier's words on messages that are not known yet; in a unit that runs alone."""
+    for event in events:
+        tx.keep_receipt(carrier.name, event, now)
 
 
 def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: int) -> CallRoute:

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str, _text(values.database_url)] = _setting(
         "GATEWAY_DATABASE_URL",
         "sqlite:///gateway.db",
-        "Where everything is kept: an SQLite file (this version knows no other database)",
+        "Where everything is kept: an SQLite file, or `postgresql://user:password@host/name` for several hosts",
         show=False,
     )
     listen: Annotated[str, _text(values.listen)] = _setting(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postgres import Server
 from scripted import Scripted
 from wsgi import Client, SettableClock
 
@@ -35,10 +36,32 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     return read_settings
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases` on each."""
+    if "database_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Server:
+    """Return a PostgreSQL server, which the processes of a parallel run share."""
+    return Server(os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}"))
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """Return a store on an SQLite file."""
-    store = Store(f"sqlite:///{tmp_path}/gateway.db")
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of an empty database: an SQLite file, or a schema of PostgreSQL (mark `both_databases`)."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{tmp_path}/gateway.db"
+        return
+    with request.getfixturevalue("postgres").schema() as url:
+        yield url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """Return a store: an SQLite file, or a schema of PostgreSQL where a test is marked `both_databases`."""
+    store = Store(database_url)
     yield store
     store.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +11,12 @@ from gateway.messages import DeliveryReceipt, DeliveryStatus, Rate, Weight
 from gateway.records import Kind, Message, MessageState, Outcome, Outgoing
 from gateway.store import NEVER, Store
 
+pytestmark = pytest.mark.both_databases
+
 MASK, OTHER_MASK = "+12065550199", "+12065550198"
 ANN, BOB = "+12065550101", "+12065550102"
 FREE = Rate(per_number=None)
 HOUR = 3_600_000
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    store = Store(f"sqlite:///{tmp_path}/gateway.db")
-    yield store
-    store.close()
 
 
 def enqueue(store: Store, text: str, to: str = BOB, mask: str = MASK, now: int = 0, **more) -> int:
@@ -307,7 +301,7 @@ def test_receipts_never_take_a_message_backwards(store: Store, receipts, expecte
         settle(store, head, carrier_ref="r1")
     for status in receipts:
         receipt = DeliveryReceipt(carrier_ref="r1", status=status)
-        store.write(lambda tx, r=receipt: tx.take_receipt("sim", r, 5))
+        store.write(lambda tx, r=receipt: tx.keep_receipt("sim", r, 5))
     if early:
         settle(store, head, carrier_ref="r1")
         if expected is MessageState.UNDELIVERED:  # of two final words that came early the better one counts
@@ -318,6 +312,7 @@ def test_receipts_never_take_a_message_backwards(store: Store, receipts, expecte
 def test_a_receipt_for_nobody_changes_nothing_and_is_forgotten(store: Store) -> None:
     receipt = DeliveryReceipt(carrier_ref="nobody", status=DeliveryStatus.DELIVERED)
     assert store.write(lambda tx: tx.take_receipt("sim", receipt, 5)) is False
+    store.write(lambda tx: tx.keep_receipt("sim", receipt, 5))
     store.write(lambda tx: tx.forget_notices(5))
     assert store.read(lambda tx: tx.query("SELECT * FROM early_receipts")) == []
 

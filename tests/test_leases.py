@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,15 +12,10 @@ from gateway.errors import NoNumberFree, NumberExists, NumberInUse, NumberUnknow
 from gateway.records import Leg, Origin, Session
 from gateway.store import Store
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 86_400_000
 ANN, BOB, CARL, DAN = (f"+1206555020{i}" for i in range(1, 5))
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    store = Store(f"sqlite:///{tmp_path}/gateway.db")
-    yield store
-    store.close()
 
 
 def pool(store: Store, count: int, carrier: str = "simulator") -> list[str]:

@@ -35,7 +35,7 @@ def statements() -> Iterator[tuple[str, str]]:
         loaded = importlib.import_module(f"gateway.store.{module.name}")
         for name, value in vars(loaded).items():
             if isinstance(value, Statement):
-                yield f"{module.name}.{name}", value.sql
+                yield f"{module.name}.{name}", value.sqlite
         yield from _written_out(module.name, loaded)
 
 

@@ -29,6 +29,7 @@ DOORS = {
     "phonenumbers": ["gateway/numbers.py"],
     "pluggy": ["gateway/hookspecs.py", "gateway/plugins.py"],
     "prometheus_client": ["gateway/web/ops.py"],
+    "psycopg": ["gateway/store/postgres.py"],
     "pydantic": ["gateway/settings.py", "gateway/values.py", "gateway/plugins.py", "gateway/web/", "gateway/testing/"],
     "pydantic_settings": ["gateway/settings.py", "gateway/carrier.py", "gateway/plugins.py"],
     "pytest": ["gateway/testing/"],
@@ -118,7 +119,9 @@ def test_a_plugin_goes_to_the_network_by_the_gateway_s_client_only(path: Path) -
 
 
 def test_what_is_imported_is_asked_for_in_setup_cfg() -> None:
-    asked = re.findall(r"^\s*([\w-]+)", config(ROOT / "setup.cfg")["options"]["install_requires"], re.MULTILINE)
+    setup = config(ROOT / "setup.cfg")
+    wanted = setup["options"]["install_requires"] + setup["options.extras_require"]["postgres"]
+    asked = re.findall(r"^\s*([\w-]+)", wanted, re.MULTILINE)
     used = {library for path in SOURCES if "testing" not in path.parts for library in third_party(path)}
     assert {ASKED_FOR_AS.get(library, library) for library in used} - set(asked) == set()
 

@@ -1,32 +1,17 @@
-"""The store: units of work in groups, migrations, and what must never leak out of it."""
+"""The store on both databases: units of work, migrations, and what must never leak out of it."""
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from gateway.errors import ConfigError, NumberExists, StoreUnavailable
-from gateway.store import Store, Tx, check
+from gateway.store import Store, Tx
 from gateway.store.schema import MIGRATIONS
 
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
-
-
-@pytest.fixture
-def store(url: str):
-    store = Store(url)
-    yield store
-    store.close()
+pytestmark = pytest.mark.both_databases
 
 
 def numbers(store: Store) -> set[str]:
@@ -35,69 +20,6 @@ def numbers(store: Store) -> set[str]:
 
 def add(number: str):
     return lambda tx: tx.add_number(number, "simulator", "US", 1)
-
-
-def in_one_group(store: Store, units: list) -> list:
-    """Run units that wait in the queue together, so that they are committed in one transaction."""
-    gate, began = threading.Event(), threading.Event()
-
-    def hold(tx: Tx) -> None:
-        began.set()
-        gate.wait(10)
-
-    with ThreadPoolExecutor(len(units) + 1) as pool:
-        first = pool.submit(store.write, hold)
-        assert began.wait(10)
-        futures = [pool.submit(store.write, unit) for unit in units]
-        while store._db._tickets.qsize() < len(units):  # they stand in the queue behind the first
-            pass
-        gate.set()
-        first.result()
-        return [future.exception() or future.result() for future in futures]
-
-
-def test_the_database_is_durable(store: Store) -> None:
-    assert store.facts.endswith("WAL, synchronous=FULL")
-
-
-def test_a_unit_that_fails_in_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
-    def fail(tx: Tx) -> None:
-        tx.add_number("+12065550109", "simulator", "US", 1)
-        raise NumberExists("no")
-
-    results = in_one_group(store, [add("+12065550101"), fail, add("+12065550102")])
-    assert [type(result) for result in results] == [type(None), NumberExists, type(None)]
-    assert numbers(store) == {"+12065550101", "+12065550102"}
-
-
-def test_a_group_is_one_transaction(store: Store) -> None:
-    commits: list[str] = []
-    store._db._writer.engine.connect().close()
-    from sqlalchemy import event
-
-    event.listen(store._db._writer.engine, "commit", lambda connection: commits.append("commit"))
-    in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
-    assert len(numbers(store)) == 8
-    assert len(commits) == 2  # the unit that held the door, and the eight behind it
-
-
-def test_a_group_that_cannot_begin_fails_at_once_as_a_whole(store: Store) -> None:
-    """Another process holds the file: eight units must not wait for it one after the other."""
-    from sqlalchemy import event
-
-    begun: list[str] = []
-
-    def locked(connection) -> None:
-        begun.append("begin")
-        if len(begun) == 2:  # behind the unit that holds the door
-            raise sqlite3.OperationalError("database is locked")
-
-    event.listen(store._db._writer.engine, "begin", locked)
-    results = in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
-    assert {type(result) for result in results} == {StoreUnavailable}
-    assert len(begun) == 2
-    store.write(add("+12065550109"))
-    assert numbers(store) == {"+12065550109"}
 
 
 def test_writers_in_many_threads_all_get_their_own_result(store: Store) -> None:
@@ -126,84 +48,37 @@ def test_a_read_goes_on_while_a_write_is_under_way(store: Store) -> None:
     assert len(numbers(store)) == 2
 
 
-def test_what_was_written_is_there_for_the_next_program(url: str) -> None:
-    first = Store(url)
+def test_what_was_written_is_there_for_the_next_program(database_url: str) -> None:
+    first = Store(database_url)
     first.write(add("+12065550101"))
     first.close()
-    second = Store(url)
+    second = Store(database_url)
     assert numbers(second) == {"+12065550101"}
     second.close()
 
 
-def test_a_closed_store_refuses_and_hangs_nobody(url: str) -> None:
-    store = Store(url)
+def test_a_closed_store_refuses_and_hangs_nobody(database_url: str) -> None:
+    store = Store(database_url)
     store.close()
     with pytest.raises(StoreUnavailable):
         store.write(add("+12065550101"))
     store.close()
 
 
-def test_a_newer_database_is_refused_and_not_touched(url: str) -> None:
-    store = Store(url)
+def test_a_newer_database_is_refused_and_not_touched(database_url: str) -> None:
+    store = Store(database_url)
     store.write(lambda tx: tx.query("UPDATE schema_version SET version = :v", v=len(MIGRATIONS) + 1))
     store.close()
     with pytest.raises(ConfigError, match="newer gateway"):
-        Store(url)
+        Store(database_url)
 
 
-def test_two_programs_that_start_at_once_migrate_once(url: str) -> None:
+def test_two_programs_that_start_at_once_migrate_once(database_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
-        stores = list(pool.map(lambda _: Store(url), range(4)))
+        stores = list(pool.map(lambda _: Store(database_url), range(4)))
     assert stores[0].read(lambda tx: tx.query("SELECT version FROM schema_version")) == [{"version": len(MIGRATIONS)}]
     for store in stores:
         store.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("sqlite://", "name a file"),
-        ("nonsense", "not a database URL"),
-        ("postgresql://localhost/x", "SQLite"),
-    ],
-)
-def test_a_url_that_cannot_be_used_is_named(url: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        Store(url)
-
-
-def test_a_path_that_no_database_can_be_at_is_said_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"GATEWAY_DATABASE_URL: the folder .*/no/such does not exist: make it"):
-        check(f"sqlite:///{tmp_path}/no/such/gateway.db")
-    with pytest.raises(ConfigError, match="is a folder: name a file in it"):
-        check(f"sqlite:///{tmp_path}")
-
-
-def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
-    (tmp_path / "gateway.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ConfigError, match="no SQLite database"):
-        check(f"sqlite:///{tmp_path}/gateway.db")
-
-
-def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
-        other.execute("CREATE TABLE theirs (x)")
-        other.commit()
-        with pytest.raises(ConfigError, match="belongs to another program"):
-            check(f"sqlite:///{tmp_path}/gateway.db")
-        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
-
-
-def test_a_full_disk_is_unavailable_and_over_when_there_is_room(store: Store) -> None:
-    store.write(add("+12065550101"))
-    pages = store.write(lambda tx: tx.query("PRAGMA page_count"))[0]["page_count"]
-    store.write(lambda tx: tx.query(f"PRAGMA max_page_count = {pages}"))
-    with pytest.raises(StoreUnavailable):
-        store.write(lambda tx: [tx.add_number(f"+1206555{i:04}", "simulator", "US", 1) for i in range(2000)])
-    assert numbers(store) == {"+12065550101"}
-    store.write(lambda tx: tx.query("PRAGMA max_page_count = 1000000"))
-    store.write(add("+12065550102"))
-    assert len(numbers(store)) == 2
 
 
 def test_no_error_of_the_database_shows_what_was_written(store: Store) -> None:
@@ -216,15 +91,8 @@ def test_no_error_of_the_database_shows_what_was_written(store: Store) -> None:
     assert caught.value.__cause__ is None
 
 
-def test_another_process_may_read_the_file_while_we_write(store: Store, tmp_path: Path) -> None:
-    store.write(add("+12065550101"))
-    other = sqlite3.connect(tmp_path / "gateway.db")
-    assert other.execute("SELECT COUNT(*) FROM numbers").fetchone() == (1,)
-    other.close()
-
-
 @pytest.mark.parametrize("fault", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_nothing_that_a_unit_raises_ends_the_writer(store: Store, fault: type[BaseException]) -> None:
+def test_nothing_that_a_unit_raises_ends_the_store(store: Store, fault: type[BaseException]) -> None:
     def give_up(tx: Tx) -> None:
         tx.add_number("+12065550109", "simulator", "US", 1)
         raise fault
@@ -235,85 +103,60 @@ def test_nothing_that_a_unit_raises_ends_the_writer(store: Store, fault: type[Ba
     assert numbers(store) == {"+12065550101"}
 
 
-def test_a_close_while_others_write_leaves_nobody_waiting(tmp_path: Path) -> None:
-    for round in range(20):
-        store = Store(f"sqlite:///{tmp_path}/{round}.db")
-        written: list[int] = []
-        refused: list[Exception] = []
+def test_a_unit_that_fails_leaves_nothing_and_the_next_one_works(store: Store) -> None:
+    def fail(tx: Tx) -> None:
+        tx.add_number("+12065550109", "simulator", "US", 1)
+        raise NumberExists("no")
 
-        def write(first: int, store=store, written=written, refused=refused) -> None:
-            for i in range(first, first + 1000):
-                try:
-                    store.write(add(f"+1206{i:07}"))
-                except StoreUnavailable as error:
-                    refused.append(error)
-                    return
-                written.append(i)
-
-        threads = [threading.Thread(target=write, args=(n * 1000,), daemon=True) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        store.close()
-        for thread in threads:
-            thread.join(10)
-        assert not any(thread.is_alive() for thread in threads)
-        assert len(refused) == 4
-        kept = sqlite3.connect(tmp_path / f"{round}.db")
-        assert kept.execute("SELECT COUNT(*) FROM numbers").fetchone() == (len(written),)
-        kept.close()
+    with pytest.raises(NumberExists):
+        store.write(fail)
+    store.write(add("+12065550101"))
+    assert numbers(store) == {"+12065550101"}
 
 
-def test_a_ticket_handed_in_too_late_is_refused_and_not_forgotten(store: Store) -> None:
-    """The hand-in and the close exclude each other: with the check outside, the writer may have gone home between."""
-    store._db._door.acquire()
-    late = ThreadPoolExecutor(1)
-    future = late.submit(store.write, add("+12065550101"))
-    assert not future.done()
-    store._db._closed = True
-    store._db._door.release()
+def test_a_read_sees_one_snapshot(store: Store) -> None:
+    def read(tx: Tx) -> tuple[int, int]:
+        before = len(tx.query("SELECT * FROM numbers"))
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(store.write, add("+12065550101")).result(10)
+        return before, len(tx.query("SELECT * FROM numbers"))
+
+    assert store.read(read) == (0, 0)
+    assert len(numbers(store)) == 1
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_unit_that_is_not_shared_runs_alone(database_url: str, shared: bool) -> None:
+    """Two programs on one database: while a unit of one is under way, none of the other begins."""
+    one, other = Store(database_url), Store(database_url)
+    began, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    def slow(tx: Tx) -> None:
+        began.set()
+        go_on.wait(10)
+        order.append("first")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(one.write, slow, shared=shared)
+        assert began.wait(10)
+        second = pool.submit(other.write, lambda tx: order.append("second"))
+        assert not second.done()
+        go_on.set()
+        first.result(10)
+        second.result(10)
+    assert order == ["first", "second"]
+    one.close()
+    other.close()
+
+
+def test_changes_to_the_schema_are_whole_or_not_at_all(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(database_url).close()
+    broken = "CREATE TABLE half (x BIGINT); INSERT INTO nowhere VALUES (1)"
+    monkeypatch.setattr("gateway.store.schema.MIGRATIONS", (*MIGRATIONS, broken))
     with pytest.raises(StoreUnavailable):
-        future.result(10)
-    store._db._closed = False
-    late.shutdown()
-
-
-def test_a_commit_that_fails_is_unavailable_and_the_next_one_is_not(tmp_path: Path) -> None:
-    """With a limit on how long files may get, SQLite fails where a full disk makes it fail: at COMMIT."""
-    program = f"""
-import os, resource, signal
-from gateway.errors import StoreUnavailable
-from gateway.store import Store
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-store = Store("sqlite:///{tmp_path}/gateway.db")
-add = lambda number: store.write(lambda tx: tx.add_number(number, "simulator", "US", 1))
-add("+12065550101")
-limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("{tmp_path}/gateway.db-wal"), limits[1]))
-try:
-    add("+12065550102")
-except StoreUnavailable:
-    print("full")
-resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-add("+12065550104")
-print(*sorted(row["number"] for row in store.read(lambda tx: tx.query("SELECT number FROM numbers"))))
-store.close()
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("full\n+12065550101 +12065550104\n", "")
-
-
-def test_readers_beyond_the_pool_wait_their_turn(url: str) -> None:
-    store = Store(url, readers=2)
-    with ThreadPoolExecutor(12) as pool:
-        rows = list(pool.map(lambda i: store.read(lambda tx: tx.query("SELECT :i AS i", i=i)), range(300)))
-    assert [row[0]["i"] for row in rows] == list(range(300))
+        Store(database_url)
+    monkeypatch.setattr("gateway.store.schema.MIGRATIONS", MIGRATIONS)
+    store = Store(database_url)
+    assert "half" not in store.read(lambda tx: tx.tables())
+    assert store.read(lambda tx: tx.query("SELECT version FROM schema_version")) == [{"version": len(MIGRATIONS)}]
     store.close()
-
-
-def test_a_damaged_file_is_unavailable_to_hot_statements_too(store: Store, tmp_path: Path) -> None:
-    def damaged(tx: Tx) -> None:
-        raise sqlite3.DatabaseError("database disk image is malformed")
-
-    with pytest.raises(StoreUnavailable, match="malformed"):
-        store.read(damaged)

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from gateway.errors import ConfigError
 from gateway.store.claims import ClaimUnit
 from gateway.store.db import Database, Row
 from gateway.store.outbox import NEVER
+from gateway.store.postgres import PostgresDatabase
 from gateway.store.schema import migrate
+from gateway.store.sqlite import SqliteDatabase
 
 __all__ = ["NEVER", "Row", "Store", "Tx", "check"]
 
@@ -33,7 +36,7 @@ class Store:
         Raises `ConfigError` for a URL that cannot be used or a database newer than the program,
         `StoreUnavailable` for one that does not answer.
         """
-        self._db = Database(url, unit=Tx, readers=readers)
+        self._db = _open(url, readers)
         self.facts = self._db.facts  #: one line about it, for the start and `gateway check`
         try:
             migrate(self._db)
@@ -41,12 +44,13 @@ class Store:
             self._db.close()
             raise
 
-    def write(self, work: Callable[[Tx], T]) -> T:
+    def write(self, work: Callable[[Tx], T], *, shared: bool = False) -> T:
         """Run a unit of work; return its result once it is on disk. Raises what it raises: then nothing was written.
 
-        `work` may run twice, so it has no effect but on `tx`. Raises `StoreUnavailable`.
+        `work` may run twice, so it has no effect but on `tx`. It runs as if no other unit did; a `shared` one may run
+        beside others that are: webhooks and dispatchers, whose every step is made for that. Raises `StoreUnavailable`.
         """
-        return self._db.write(work)
+        return self._db.write(work, shared=shared)
 
     def read(self, work: Callable[[Tx], T]) -> T:
         """Run a unit of work that only reads, on one snapshot. Raises `StoreUnavailable`."""
@@ -55,6 +59,15 @@ class Store:
     def close(self) -> None:
         """Finish what was handed in and close."""
         self._db.close()
+
+
+def _open(url: str, connections: int) -> Database[Tx]:
+    kind = url.partition(":")[0].partition("+")[0]
+    if kind == "postgresql":
+        return PostgresDatabase(url, unit=Tx, connections=connections)
+    if kind == "sqlite":
+        return SqliteDatabase(url, unit=Tx, readers=connections)
+    raise ConfigError("GATEWAY_DATABASE_URL: not a database URL; write sqlite:///gateway.db or postgresql://…")
 
 
 def check(url: str) -> str:

@@ -54,7 +54,9 @@ class ClaimUnit(LaneUnit):
 
     def lanes_waiting(self) -> int:
         """Return how many lanes have something in them; 10,000 stands for more."""
-        return int(self.query("SELECT COUNT(*) AS count FROM (SELECT mask FROM lanes LIMIT 10000) AS some")[0]["count"])
+        return int(
+            self.query("SELECT COUNT(*) AS count FROM (SELECT mask FROM lanes LIMIT 10000) AS waiting")[0]["count"]
+        )
 
     def carriers_waiting(self) -> set[str]:
         """Return the carriers that have a mask with something in a lane."""

@@ -3,6 +3,10 @@
 A lane's row stands for whatever waits in it, so that a claim looks at lanes that are due and never at the backlog
 behind them; a mask's pace row stands for its lanes, so that a paced mask with a thousand lanes costs as much as one
 with a single lane.
+
+Whoever changes a lane holds the lock of its mask's pace row, or runs alone: so dispatchers, and the webhooks that put
+messages in, may run beside each other. A dispatcher takes those of the masks it settles first, in order of name, and
+claims from masks that nobody else is at.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ _SET_ACCOUNT = Statement(
     "ON CONFLICT (name) DO UPDATE SET free_us = excluded.free_us"
 )
 _DUE_MASKS = Statement(
-    "SELECT name, free_us FROM paces WHERE carrier = :carrier AND next_at <= :now ORDER BY next_at LIMIT :count"
+    "SELECT name, free_us FROM paces WHERE carrier = :carrier AND next_at <= :now ORDER BY next_at LIMIT :count "
+    "{skip_locked}"
 )
 _NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :carrier")
 _DUE_LANES = Statement(
@@ -76,7 +81,8 @@ class LaneUnit(InboxUnit):
         """Take the heads of up to `room` due lanes of a carrier, as fast as `rate` allows, and return them.
 
         Each is marked `sending` (an uncertain one stays so) and its lane belongs to `owner`. Those past their
-        validity or refused by their recipient are settled on the way.
+        validity or refused by their recipient are settled on the way. Where `rate` limits the account, the caller
+        holds its row (`lock_paces`).
         """
         account_us = self._account_free(carrier)
         claimed: list[Message] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus
 from gateway.records import INLINE, Kind, Message, MessageState, Outgoing
@@ -11,12 +12,15 @@ from gateway.store.sessions import SessionUnit
 
 NEVER = 1 << 62  #: ms; later than anything
 
-#: The pace row comes first: its lock is what a claim waits for, so that no lane looks empty to one side and full to
-#: the other.
+#: The pace row comes first: its lock is the mask's, so that no lane looks empty to one side and full to the other.
 _PACE = Statement(
     "INSERT INTO paces (name, carrier, next_at, free_us) VALUES (:mask, :carrier, :due, 0) "
     "ON CONFLICT (name) DO UPDATE SET carrier = excluded.carrier, "
     "next_at = CASE WHEN paces.next_at > excluded.next_at THEN excluded.next_at ELSE paces.next_at END"
+)
+_LOCK_PACE = Statement("SELECT name FROM paces WHERE name = :name {for_update}")
+_ADD_ACCOUNT = Statement(
+    "INSERT INTO paces (name, carrier, next_at, free_us) VALUES (:name, '', :never, 0) ON CONFLICT (name) DO NOTHING"
 )
 _LANE = Statement(
     "INSERT INTO lanes (mask, recipient, due_at, owner, claimed_until) VALUES (:mask, :recipient, :due, '', 0) "
@@ -28,20 +32,15 @@ _ENQUEUE = Statement(
     ":media, :kind, :session, :inbox, :state, :reason, '', 0, :now, :expires_at, NULL, :now, '') RETURNING id"
 )
 _RECEIPT_FOR = Statement(
-    "SELECT id, state, mask, recipient FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
+    "SELECT id, mask, recipient FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
     "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1"
 )
 
 #: Statuses in the order in which a message passes them.
 _PROGRESS = [status.value for status in DeliveryStatus]
 
-#: A receipt changes the state only forwards.
-_FORWARD = {
-    DeliveryStatus.UNKNOWN: (),
-    DeliveryStatus.SENT: (),
-    DeliveryStatus.DELIVERED: (MessageState.SENT,),
-    DeliveryStatus.UNDELIVERED: (MessageState.SENT,),
-}
+#: What a receipt tells for good. It changes the state only forwards: from `sent`, which the others leave as it is.
+_FINAL = (DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED)
 
 
 class OutboxUnit(SessionUnit):
@@ -52,6 +51,18 @@ class OutboxUnit(SessionUnit):
         self.run(_PACE, mask=outgoing.mask, carrier=outgoing.carrier, due=now)
         self.run(_LANE, mask=outgoing.mask, recipient=outgoing.recipient, due=now)
         return self._insert_message(outgoing, MessageState.QUEUED, "", now, now + validity_ms, inbox)
+
+    def lock_paces(self, masks: Iterable[str], accounts: Collection[str]) -> None:
+        """Let nobody else change the lanes of `masks`, nor the pace of the carriers in `accounts`, until the end.
+
+        All that a unit wants it takes at once and in order, so that no two wait for each other.
+        """
+        if self.alone:
+            return
+        for name in sorted({*masks, *accounts}):
+            if not self.run(_LOCK_PACE, name=name) and name in accounts:
+                self.run(_ADD_ACCOUNT, name=name, never=NEVER)
+                self.run(_LOCK_PACE, name=name)
 
     def record_inline(self, outgoing: Outgoing, *, now: int, inbox: int | None) -> Message:
         """Write down a message that travels inside the answer to a webhook, and return it."""
@@ -80,20 +91,29 @@ class OutboxUnit(SessionUnit):
         return message(self.query("SELECT * FROM outbox WHERE id = :id", id=id)[0])
 
     def take_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> bool:
-        """Apply a receipt to its message, never a step backwards; keep it if the message is not known yet.
+        """Apply a receipt to its message, never a step backwards. Return False if the message is not known (yet).
 
-        Remembers the pair as opted out where the receipt says so. Return whether the message was known.
+        Remembers the pair as opted out where the receipt says so.
         """
         rows = self.run(_RECEIPT_FOR, carrier=carrier, ref=receipt.carrier_ref)
         if not rows:
-            self._keep_receipt(carrier, receipt, now)
             return False
         row = rows[0]
         if receipt.opted_out:
             self.opt_out(row["recipient"], row["mask"], now)
-        if MessageState(row["state"]) in _FORWARD[receipt.status]:
+        if receipt.status in _FINAL:
             self._set_state(row["id"], receipt, now)
         return True
+
+    def keep_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> None:
+        """Apply a receipt, or keep it until its message is known. The unit must be alone.
+
+        Beside the dispatcher that writes the reference down, each of the two could miss what the other has written.
+        """
+        if not self.alone:
+            raise AssertionError("a unit that keeps receipts runs alone")
+        if not self.take_receipt(carrier, receipt, now):
+            self._keep_receipt(carrier, receipt, now)
 
     def early_receipts(self, carrier: str, ref: str) -> list[DeliveryReceipt]:
         """Return, and forget, the receipts that came before the answer to the send they are about."""
@@ -115,7 +135,8 @@ class OutboxUnit(SessionUnit):
 
     def _set_state(self, id: int, receipt: DeliveryReceipt, now: int) -> None:
         self.query(
-            "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now WHERE id = :id",
+            "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now "
+            "WHERE id = :id AND state = 'sent'",
             state=MessageState(receipt.status.value).value,
             reason=receipt.detail,
             code=receipt.code,

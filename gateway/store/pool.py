@@ -53,6 +53,17 @@ class PoolUnit(EventUnit):
             raise NumberInUse(self.session_on(number) or "")
         self.query("DELETE FROM numbers WHERE number = :number", number=number)
 
+    def set_number_state(self, number: str, carrier: str, state: NumberState) -> None:
+        """Say what a number of `carrier` may be used for. Raises `NumberUnknown`. Live sessions on it go on."""
+        rows = self.query(
+            "UPDATE numbers SET state = :state WHERE number = :number AND carrier = :carrier RETURNING number",
+            state=state.value,
+            number=number,
+            carrier=carrier,
+        )
+        if not rows:
+            raise NumberUnknown("the number is not in the pool")
+
     def number(self, number: str) -> PoolNumber | None:
         """Return the number, or None if it is not in the pool."""
         rows = self.query("SELECT * FROM numbers WHERE number = :number", number=number)

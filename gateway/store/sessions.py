@@ -84,6 +84,17 @@ class SessionUnit(OptOutUnit):
             self.release(mask, session, masks.count(mask))
         return True
 
+    def extend_session(self, session: str, expires_at: int | None, now: int) -> bool:
+        """Put the expiry of a live session off, or nearer (ms UTC; None: never). Return False if it is over."""
+        rows = self.query(
+            "UPDATE sessions SET expires_at = :expires_at WHERE id = :id AND state = 'live' "
+            "AND (expires_at IS NULL OR expires_at > :now) RETURNING id",
+            expires_at=expires_at,
+            id=session,
+            now=now,
+        )
+        return bool(rows)
+
     def due_sessions(self, now: int) -> list[Session]:
         """Return live sessions past their expiry, a bounded number."""
         rows = self.query(

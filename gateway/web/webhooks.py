@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import bottle
 
@@ -28,6 +29,7 @@ from gateway.messages import (
 from gateway.numbers import without_numbers
 from gateway.records import Message
 from gateway.sending import to_carrier
+from gateway.settings import Settings
 from gateway.store import Tx
 from gateway.web.auth import equal
 from gateway.web.bodies import read_body, read_headers
@@ -47,6 +49,15 @@ _HARMLESS = (DeliveryReceipt, CallProgress)
 _KNOWN_TYPES = frozenset(
     f"application/{name}" for name in ("json", "vnd.api+json", "x-www-form-urlencoded", "xml", "octet-stream")
 ) | {"multipart/form-data", "text/plain", "text/html", "text/xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What came of the events of a webhook."""
+
+    replies: list[Message] = field(default_factory=list)  #: travel inside the answer
+    routes: list[tuple[InboundCall, CallRoute]] = field(default_factory=list)
+    early: list[DeliveryReceipt] = field(default_factory=list)  #: are about messages not known yet
 
 
 def make_app(context: Context) -> bottle.Bottle:
@@ -146,24 +157,27 @@ def _admit(context: Context, carrier: Carrier, request: WebhookRequest, token: s
 def _take(context: Context, carrier: Carrier, events: Sequence[Event]) -> WebhookResponse:
     """Make what happened durable, then answer."""
     now = context.clock()
-
-    def unit(tx: Tx) -> tuple[list[Message], list[tuple[InboundCall, CallRoute]]]:
-        replies: list[Message] = []
-        routes: list[tuple[InboundCall, CallRoute]] = []
-        for event in events:
-            if isinstance(event, InboundMessage):
-                replies += inbound.message(tx, carrier, event, context.settings, now)
-            elif isinstance(event, DeliveryReceipt):
-                inbound.receipt(tx, carrier, event, now)
-            elif isinstance(event, InboundCall):
-                routes.append((event, inbound.call(tx, carrier, event, context.settings, now)))
-        return replies, routes
-
-    replies, routes = context.store.write(unit)
+    taken = context.store.write(lambda tx: _follow(tx, carrier, events, context.settings, now), shared=True)
+    if taken.early:
+        context.store.write(lambda tx: inbound.early_receipts(tx, carrier, taken.early, now))
     context.dispatcher.ring()
-    for call, route in routes:
+    for call, route in taken.routes:
         return carrier.answer_call(call, route)
-    return carrier.acknowledge(events, _outbound(context, carrier, replies))
+    return carrier.acknowledge(events, _outbound(context, carrier, taken.replies))
+
+
+def _follow(tx: Tx, carrier: Carrier, events: Sequence[Event], settings: Settings, now: int) -> _Taken:
+    """Do what follows from each event."""
+    taken = _Taken()
+    for event in events:
+        if isinstance(event, InboundMessage):
+            taken.replies.extend(inbound.message(tx, carrier, event, settings, now))
+        elif isinstance(event, DeliveryReceipt):
+            if not inbound.receipt(tx, carrier, event, now):
+                taken.early.append(event)
+        elif isinstance(event, InboundCall):
+            taken.routes.append((event, inbound.call(tx, carrier, event, settings, now)))
+    return taken
 
 
 def _outbound(context: Context, carrier: Carrier, replies: Sequence[Message]) -> tuple[OutboundMessage, ...]:

@@ -1,0 +1,231 @@
+"""SQLite: every write goes through one thread that commits in groups (many units of work, one transaction, one fsync).
+
+Reads have connections of their own and never wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Generic
+
+import dataset
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+
+from gateway.errors import ConfigError, StoreUnavailable
+from gateway.store.db import WORDS, Database, Row, Run, Statement, T, U, transaction
+
+GROUP = 256  #: units in one transaction at most
+BUSY_MS = 10_000  #: how long SQLite waits for another process's write
+
+#: `synchronous=FULL`: what was answered 200 must survive a power cut.
+SQLITE_PRAGMAS = (f"PRAGMA busy_timeout={BUSY_MS}", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
+
+
+@dataclass(slots=True)
+class _Ticket(Generic[U, T]):
+    """A unit of work on its way through the writer, and what became of it."""
+
+    work: Callable[[U], T]
+    done: threading.Lock
+    result: T | None = None
+    error: BaseException | None = None
+
+    def settle(self, result: T | None = None, error: BaseException | None = None) -> None:
+        self.result, self.error = result, error
+        self.done.release()
+
+
+class SqliteDatabase(Database[U]):
+    """A file that units of work are run on. Safe to use from any thread."""
+
+    def __init__(self, url: str, unit: type[U], readers: int = 12) -> None:
+        """Open `url`. Raises `ConfigError` for a URL that cannot be used, `StoreUnavailable` for a file that cannot."""
+        self._unit = unit
+        self._writer = _connect(url, begin="BEGIN IMMEDIATE", connections=1)
+        self._reader = _connect(url, begin="BEGIN", connections=readers)
+        self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._door = threading.Lock()  # nothing is handed in behind the word that no more comes
+        try:
+            with _in_our_terms():
+                self.facts = _patiently(lambda: _facts(self._writer))
+        except StoreUnavailable as error:
+            if "not a database" in str(error):
+                raise ConfigError("GATEWAY_DATABASE_URL: the file is no SQLite database: name another") from None
+            raise
+        self._thread = threading.Thread(target=self._write_groups, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, work: Callable[[U], T], *, shared: bool = False) -> T:
+        """Run a unit of work in the writer's next group: one after the other, `shared` or not."""
+        ticket: _Ticket[U, T] = _Ticket(work, threading.Lock())
+        ticket.done.acquire()
+        with self._door:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            self._tickets.put(ticket)
+        with ticket.done:
+            if ticket.error is not None:
+                with _in_our_terms():
+                    raise ticket.error
+            return ticket.result  # type: ignore[return-value]
+
+    def read(self, work: Callable[[U], T]) -> T:
+        """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
+        with _in_our_terms(), transaction(self._reader):
+            return work(self._unit(self._reader, _runner(self._reader), words=WORDS["sqlite"], alone=True))
+
+    def close(self) -> None:
+        """Finish what was handed in, then close every connection."""
+        with self._door:
+            if self._closed:
+                return
+            self._closed = True
+            self._tickets.put(None)
+        self._thread.join()
+        self._writer.close()
+        self._reader.close()
+
+    def _write_groups(self) -> None:
+        try:
+            while (group := self._next_group()) is not None:
+                self._commit(group)
+        finally:  # whatever ends this thread, nobody waits for it for ever
+            with self._door:
+                self._closed = True
+            self._refuse_the_rest()
+
+    def _next_group(self) -> list[_Ticket[U, Any]] | None:
+        """Wait for a unit, then take along those that came meanwhile. None at the end."""
+        group: list[_Ticket[U, Any]] = []
+        ticket = self._tickets.get()
+        while ticket is not None:
+            group.append(ticket)
+            if len(group) >= GROUP or self._tickets.empty():
+                return group
+            ticket = self._tickets.get()
+        self._tickets.put(None)
+        return group or None
+
+    def _commit(self, group: Sequence[_Ticket[U, Any]]) -> None:
+        """Run a group in one transaction; if any unit fails, each in one of its own.
+
+        If none can be begun, all fail: each would wait as long for another process as the group did.
+        """
+        begun = False
+        try:
+            with transaction(self._writer):
+                begun = True
+                unit = self._unit(self._writer, _runner(self._writer), words=WORDS["sqlite"], alone=True)
+                results = [ticket.work(unit) for ticket in group]
+        except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
+            for ticket in group:
+                if len(group) == 1 or not begun:
+                    ticket.settle(error=error)
+                else:
+                    self._commit([ticket])
+        else:
+            for ticket, result in zip(group, results, strict=True):
+                ticket.settle(result)
+
+    def _refuse_the_rest(self) -> None:
+        while not self._tickets.empty():
+            if (ticket := self._tickets.get()) is not None:
+                ticket.settle(error=StoreUnavailable("the store is closed"))
+
+
+def _connect(url: str, begin: str, connections: int) -> dataset.Database:
+    """Open a pool of connections each of whose transactions starts with `begin`."""
+    try:
+        _look_at_the_file(make_url(url).database or "")
+        with _in_our_terms():
+            db = dataset.connect(
+                url,
+                ensure_schema=False,
+                sqlite_wal_mode=False,  # our own pragmas say so, in order
+                on_connect_statements=list(SQLITE_PRAGMAS),
+                engine_kwargs={
+                    "pool_size": connections,
+                    # as many as there are threads: dataset holds the lock that giving one back needs while it waits
+                    "max_overflow": -1,
+                    "hide_parameters": True,  # errors must not show numbers or texts
+                    "connect_args": {"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
+                },
+            )
+    except ArgumentError:
+        raise ConfigError("GATEWAY_DATABASE_URL: not a database URL; write sqlite:///gateway.db") from None
+    event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return db
+
+
+def _runner(db: dataset.Database) -> Run:
+    """Return what runs statements on the driver's own connection of this thread's transaction."""
+    driver: Any = db.executable.connection.driver_connection
+    cursor = driver.cursor()
+    cursor.row_factory = sqlite3.Row
+
+    def run(statement: Statement, params: dict[str, Any]) -> list[Row]:
+        rows: list[Row] = cursor.execute(statement.sqlite, params).fetchall()
+        return rows
+
+    return run
+
+
+def _look_at_the_file(path: str) -> None:
+    """Raise `ConfigError`, with what to do, for a path that no database can be at."""
+    if path in ("", ":memory:"):
+        raise ConfigError("GATEWAY_DATABASE_URL: name a file, as in sqlite:///gateway.db")
+    file = Path(path).absolute()
+    if not file.parent.is_dir():
+        raise ConfigError(f"GATEWAY_DATABASE_URL: the folder {file.parent} does not exist: make it, or name another")
+    if file.is_dir():
+        raise ConfigError(f"GATEWAY_DATABASE_URL: {file} is a folder: name a file in it")
+    if not os.access(file if file.exists() else file.parent, os.W_OK) or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"GATEWAY_DATABASE_URL: {file} and its folder must be writable for the user that runs this")
+
+
+def _patiently(opened: Callable[[], T]) -> T:
+    """Return `opened()`. While another process makes the file a WAL, SQLite says "locked" and does not wait."""
+    deadline = monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            return opened()
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or monotonic() > deadline:
+                raise
+            sleep(0.02)
+
+
+def _facts(db: dataset.Database) -> str:
+    """Return one line about the database. Opens the first connection, so it fails where the file cannot be used."""
+    with transaction(db):
+        mode = next(iter(db.query("PRAGMA journal_mode")))["journal_mode"]
+        level = next(iter(db.query("PRAGMA synchronous")))["synchronous"]
+    path = os.path.abspath(make_url(db.url).database or "")
+    durable = {2: "FULL", 3: "EXTRA"}.get(level, str(level))
+    return f"SQLite {sqlite3.sqlite_version} at {path}, {mode.upper()}, synchronous={durable}"
+
+
+@contextmanager
+def _in_our_terms() -> Iterator[None]:
+    """Turn what the driver raises into `StoreUnavailable`, which holds no parameter of any statement."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreUnavailable(f"the database did not answer: {error.orig}") from None
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the database did not answer: {type(error).__name__}") from None
+    except sqlite3.DatabaseError as error:  # bare: the file is damaged; its other kinds are bugs of ours
+        if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
+            raise
+        raise StoreUnavailable(f"the database did not answer: {error}") from None

