@@ -69,3 +69,7 @@ class Server:
     def start(self) -> None:
         """Start it again on the same folder."""
         self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        """Shut it down for good, before the process ends."""
+        self._server.cleanup()
