@@ -39,7 +39,7 @@ RULES = {
         SELECT l.mask FROM lanes l LEFT JOIN paces p ON p.name = l.mask
         WHERE l.owner = '' AND EXISTS (SELECT 1 FROM outbox o WHERE o.mask = l.mask AND o.recipient = l.recipient
         AND o.state IN ('queued', 'sending', 'uncertain'))
-        AND (p.name IS NULL OR p.next_at > MAX(l.due_at, (p.free_us + 999) / 1000, :now))""",
+        AND (p.name IS NULL OR (p.next_at > l.due_at AND p.next_at > (p.free_us + 999) / 1000 AND p.next_at > :now))""",
     "a mask whose texts go out through a carrier that does not own it": """
         SELECT p.name FROM paces p JOIN numbers n ON n.number = p.name WHERE n.carrier <> p.carrier""",
     "a text of one conversation to somebody who is not in it": """
