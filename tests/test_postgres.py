@@ -227,7 +227,7 @@ def test_two_units_that_wait_for_each_other_both_come_through(store: Store) -> N
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(take, i) for i in range(2)]:
             done.result(20)
-    assert len(ran) == 3
+    assert len(ran) >= 3
     assert [row["live"] for row in store.read(lambda tx: tx.query("SELECT live FROM numbers"))] == [2, 2]
 
 

@@ -53,10 +53,11 @@ CONNECTION = {
     "application_name": "maskgate",
 }
 
-OLD_PLAN = "0A000"  #: SQLSTATE: a prepared statement would return other columns than before
+WHEN_ASKED = 1 << 30  #: runs before psycopg prepares a statement unasked: the two that begin a unit can't be prepared
 
-#: SQLSTATEs of a transaction that may be run again: could not serialise, deadlock.
-_AGAIN = frozenset({"40001", "40P01", OLD_PLAN})
+#: SQLSTATEs of a transaction that may be run again: could not serialise; deadlock; a statement that was prepared for
+#: the schema before a newer gateway's migration (psycopg prepares anew after a rollback).
+_AGAIN = frozenset({"40001", "40P01", "0A000"})
 #: Classes of SQLSTATEs whose words are about the server, not about what was being written.
 _ABOUT_THE_SERVER = ("08", "28", "3D", "53", "57", "58")
 
@@ -108,8 +109,6 @@ class PostgresDatabase(Database[U]):
             except (SQLAlchemyError, psycopg.Error) as error:
                 if not attempt.may_be_repeated(error, tried) or tried == TRIES - 1:
                     raise self._unavailable(error, attempt) from None
-                if _state(error) == OLD_PLAN:
-                    self._forget_plans()
             sleep(random.uniform(0, 0.001 * (1 << tried)))  # noqa: S311 - so that two do not meet again
         raise AssertionError("the last try returns or raises")
 
@@ -120,11 +119,6 @@ class PostgresDatabase(Database[U]):
             result = work(self._unit(self._db, _runner(self._db), words=WORDS["postgresql"], alone=begin != SHARED))
             attempt.committing = True
         return result
-
-    def _forget_plans(self) -> None:
-        """Let go of connections that prepared statements for a schema that a newer gateway has changed since."""
-        assert self._db.engine is not None
-        self._db.engine.dispose()
 
     def _unavailable(self, error: Exception, attempt: _Attempt) -> StoreUnavailable:
         words = f"the database did not answer: {_in_words(error)}"
@@ -166,7 +160,7 @@ def _connect(url: str, connections: int) -> dataset.Database:
                 # as many as there are threads: dataset holds the lock that giving one back needs while it waits
                 "max_overflow": -1,
                 "hide_parameters": True,  # errors must not show numbers or texts
-                "connect_args": {"autocommit": True, "prepare_threshold": None}
+                "connect_args": {"autocommit": True, "prepare_threshold": WHEN_ASKED}
                 | {name: value for name, value in CONNECTION.items() if name not in parsed.query},
             },
         )
