@@ -11,7 +11,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from postgres import Server
 
 import gateway.store
 from gateway.store import Store
@@ -69,6 +71,25 @@ def plan(database: sqlite3.Connection, sql: str) -> str:
 @pytest.mark.parametrize(("where", "sql"), FOUND, ids=[where for where, _ in FOUND])
 def test_no_statement_scans_a_table_that_grows(database: sqlite3.Connection, where: str, sql: str) -> None:
     scans = re.findall(r"SCAN (?!CONSTANT)\w+|AUTOMATIC", plan(database, sql))
+    assert not scans or where in MAY_SCAN
+
+
+@pytest.fixture(scope="module")
+def planner(postgres: Server) -> Iterator[psycopg.Connection]:
+    """Return a connection on which a table is scanned only if there is no other way."""
+    with postgres.schema() as url:
+        Store(url).close()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET enable_seqscan = off")
+            yield connection
+
+
+@pytest.mark.parametrize(("where", "sql"), FOUND, ids=[where for where, _ in FOUND])
+def test_postgresql_has_an_index_for_every_statement(planner: psycopg.Connection, where: str, sql: str) -> None:
+    names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", sql)))
+    numbered = re.sub(r"(?<!:):(\w+)", lambda name: f"${names.index(name[1]) + 1}", sql)
+    lines = [line for (line,) in planner.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}", prepare=False)]
+    scans = [line.strip() for line in lines if "Seq Scan" in line]
     assert not scans or where in MAY_SCAN
 
 
