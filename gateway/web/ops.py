@@ -37,7 +37,7 @@ def _parts(context: Context) -> dict[str, bool]:
 
 def _writable(context: Context) -> bool:
     try:
-        context.store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"))
+        context.store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"), shared=True)
     except StoreUnavailable:
         return False
     return True
