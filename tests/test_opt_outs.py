@@ -14,7 +14,7 @@ from scripted import Scripted
 from gateway import inbound, sessions, unreachable
 from gateway.carrier import OptOut
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage, Rate, Weight
-from gateway.records import Kind, Message, MessageState, Origin, Outcome, Outgoing, Session
+from gateway.records import Kind, Leg, Message, MessageState, Origin, Outcome, Outgoing, Session
 from gateway.settings import read_settings
 from gateway.store import Store, schema
 
@@ -366,6 +366,18 @@ def test_in_a_group_a_text_reaches_those_who_want_it(w: World) -> None:
     w.open(ANN, BOB, CARL)
     w.text(CARL, "anybody?")
     assert (w.got(ANN), w.got(BOB), w.got(CARL)) == ([OUT], ["anybody?"], [UNREACHABLE])
+
+
+def test_whoever_is_told_is_told_from_their_own_mask_by_its_own_carrier(w: World) -> None:
+    legs = (
+        Leg(participant=ANN, mask=ONE, carrier="scripted", position=0),
+        Leg(participant=BOB, mask=TWO, carrier="another", position=1),
+    )
+    session = Session(id="s" * 32, origin=Origin.V1, live=True, created_at=w.now, expires_at=None, reason="", legs=legs)
+    w.store.write(lambda tx: tx._insert(session, legs))
+    w.text(ANN, "STOP")
+    rows = w.store.read(lambda tx: tx.query("SELECT carrier, mask FROM outbox WHERE recipient = :bob", bob=BOB))
+    assert [tuple(row.values()) for row in rows] == [("another", TWO)]
 
 
 @pytest.mark.parametrize("over", ["ended", "expired"])
