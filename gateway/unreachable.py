@@ -53,4 +53,4 @@ def _leases(tx: Tx, participant: str, mask: str, now: int) -> list[Lease]:
     if not mask:
         return tx.live_leases(participant, MOST_SESSIONS)
     lease = tx.find_lease(mask, participant, now)
-    return [lease] if lease is not None and lease.live else []
+    return [lease] if lease is not None else []
