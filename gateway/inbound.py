@@ -45,12 +45,11 @@ def message(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings,
     )
     if inbox is None:
         return tuple(tx.inline_replies(carrier.name, event.carrier_ref)) if carrier.inline else ()
-    outgoing = _without_suppressed(
-        tx, _follow(tx, carrier, event, verdict, settings, now), verdict, settings, now, inbox
-    )
+    outgoing = _follow(tx, carrier, event, verdict, settings, now)
+    outgoing = _without_suppressed(tx, outgoing, verdict, settings, now, inbox)
     # in order of the masks, whose locks are taken on the way: no two of these units wait for each other
-    outgoing = sorted(outgoing, key=lambda one: one.mask)
-    replies = (_put(tx, carrier, one, settings, now, inbox) for one in outgoing)
+    ordered = sorted(outgoing, key=lambda one: one.mask)
+    replies = (_put(tx, carrier, one, settings, now, inbox) for one in ordered)
     return tuple(reply for reply in replies if reply is not None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -17,6 +16,8 @@ from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage, Ra
 from gateway.records import Kind, Leg, Message, MessageState, Origin, Outcome, Outgoing, Session
 from gateway.settings import read_settings
 from gateway.store import Store, schema
+
+both = pytest.mark.both_databases
 
 ANN, BOB, CARL, EVE = "+12065550101", "+12065550102", "+12065550103", "+12065550166"
 ONE, TWO, TOLL_FREE = "+12065550191", "+12065550192", "+18665550193"
@@ -68,8 +69,10 @@ class World:
     ) -> tuple[Message, ...]:
         """Take a text; return what travels inside the answer."""
         event = InboundMessage(carrier_ref=ref or uuid.uuid4().hex, sender=sender, recipient=mask, text=words)
-        unit = lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now)  # noqa: E731
-        return (store or self.store).write(unit)
+        return (store or self.store).write(
+            lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now),
+            shared=not inbound.runs_alone(event, SETTINGS),
+        )
 
     def outbox(self) -> list[tuple[str, str, str, str]]:
         """Return (mask, recipient, text, state) of whatever was to be sent, oldest first."""
@@ -100,6 +103,7 @@ def w(store: Store) -> World:
 # --- STOP -----------------------------------------------------------------------------------------
 
 
+@both
 def test_stop_is_confirmed_once_and_the_other_person_is_told_once_and_never_gets_the_word(w: World) -> None:
     w.open(ANN, BOB)
     for word in ("STOP", "stop!", "Unsubscribe"):
@@ -108,6 +112,7 @@ def test_stop_is_confirmed_once_and_the_other_person_is_told_once_and_never_gets
     assert w.events().count("opt_out") == 1
 
 
+@both
 def test_stop_counts_for_every_number_of_the_pool_and_everybody_who_is_concerned_is_told_from_their_mask(
     w: World,
 ) -> None:
@@ -217,6 +222,7 @@ def test_help_is_answered_by_us_unless_the_carrier_says_that_it_does(w: World, w
 # --- START ----------------------------------------------------------------------------------------
 
 
+@both
 def test_start_takes_back_ones_own_word_from_whatever_mask_but_not_what_another_carrier_keeps(w: World) -> None:
     w.text(ANN, "STOP", ONE)
     w.store.write(lambda tx: [tx.opt_out(ANN, mask, 1) for mask in (ONE, TWO, TOLL_FREE)])
@@ -249,6 +255,7 @@ def test_a_start_that_takes_nothing_back_is_not_answered_and_not_passed_on(w: Wo
     assert "opt_in" not in w.events()
 
 
+@both
 def test_yes_takes_an_opt_out_back_and_is_a_text_like_any_other_before_and_after(w: World) -> None:
     w.open(ANN, BOB)
     for words in ("Yes", "STOP", "Yes", "Yes"):
@@ -277,6 +284,7 @@ def test_after_start_texts_arrive_again(w: World) -> None:
 # --- HELP -----------------------------------------------------------------------------------------
 
 
+@both
 def test_help_is_answered_to_everybody_once_a_minute_for_each_pair(w: World) -> None:
     w.text(EVE, "STOP")
     times = (0, 1, MINUTE - 1, MINUTE, MINUTE + 1, 2 * MINUTE)
@@ -309,6 +317,7 @@ def test_two_gateways_do_not_answer_each_other(w: World) -> None:
     assert w.outbox() == []
 
 
+@both
 def test_answers_to_help_are_forgotten_when_they_are_old(w: World) -> None:
     w.text(EVE, "HELP")
     w.store.write(lambda tx: tx.forget_notices(w.now - 1))
@@ -329,6 +338,7 @@ def test_somebody_who_writes_to_a_person_who_opted_out_before_is_told_once(w: Wo
     assert w.suppressed() == [(BOB, "hello"), (BOB, "are you there?"), (BOB, "hello?")]
 
 
+@both
 def test_out_and_in_and_out_again_is_told_once_in_a_session_and_again_in_the_next(w: World) -> None:
     first = w.open(ANN, BOB)
     for words in ("STOP", "START", "STOP"):
@@ -438,14 +448,16 @@ def test_a_send_that_finds_the_mask_blocked_says_so(w: World) -> None:
     assert w.store.read(lambda tx: tx.masks_refused_by([BOB])) == {ONE}
 
 
+@both
 def test_a_receipt_that_was_faster_than_the_answer_says_so_too(w: World) -> None:
     w.open(ANN, BOB)
     head = sent(w)
-    w.store.write(lambda tx: inbound.receipt(tx, w.carrier, BLOCKED, SETTINGS, w.now))
+    w.store.write(lambda tx: inbound.early_receipts(tx, w.carrier, [BLOCKED], SETTINGS, w.now))
     assert w.got(ANN) == []
     assert settle(w, head, carrier_ref="r1") is True
 
 
+@both
 def test_a_receipt_that_says_blocked_tells_the_other_person_once(w: World) -> None:
     w.open(ANN, BOB)
     settle(w, sent(w), carrier_ref="r1")
@@ -454,6 +466,13 @@ def test_a_receipt_that_says_blocked_tells_the_other_person_once(w: World) -> No
     w.text(ANN, "still there?")
     assert w.got(ANN) == [UNREACHABLE]
     assert w.suppressed() == [(BOB, "still there?")]
+
+
+def test_a_receipt_whose_message_was_settled_between_two_looks_tells_the_other_person(w: World) -> None:
+    w.open(ANN, BOB)
+    settle(w, sent(w), carrier_ref="r1")
+    w.store.write(lambda tx: inbound.early_receipts(tx, w.carrier, [BLOCKED], SETTINGS, w.now))
+    assert w.got(ANN) == [UNREACHABLE]
 
 
 def test_a_receipt_about_an_old_session_tells_nobody_of_another(w: World) -> None:
@@ -504,13 +523,30 @@ def test_help_and_start_are_answered_inside_the_answer(inline: World) -> None:
     assert [texts(inline.text(ANN, word)) for word in ("HELP", "START", "HELP")] == [[(ANN, HELPED)], [(ANN, IN)], []]
 
 
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        *[
+            (InboundMessage(carrier_ref="1", sender=ANN, recipient=ONE, text=text), alone)
+            for text, alone in (("STOP", True), ("start", True), ("help?", True), ("yes", False), ("hello", False))
+        ],
+        (InboundMessage(carrier_ref="1", sender=ANN, recipient=ONE, text="STOP", media=("http://x/1",)), False),
+        (BLOCKED, True),
+        (DeliveryReceipt(carrier_ref="r1", status=DeliveryStatus.UNDELIVERED), False),
+    ],
+    ids=["STOP", "START", "HELP", "yes", "a text", "a picture", "a block", "a receipt"],
+)
+def test_what_may_concern_several_sessions_runs_alone_and_what_passes_a_text_on_does_not(event, expected: bool) -> None:
+    assert inbound.runs_alone(event, SETTINGS) is expected
+
+
 # --- at once --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def stores(tmp_path: Path, store: Store) -> Iterator[tuple[Store, ...]]:
+def stores(database_url: str, store: Store) -> Iterator[tuple[Store, ...]]:
     """Return the store and two more on the same database: what other processes are."""
-    others = [Store(f"sqlite:///{tmp_path}/gateway.db") for _ in range(2)]
+    others = [Store(database_url) for _ in range(2)]
     yield (store, *others)
     for other in others:
         other.close()
@@ -529,6 +565,7 @@ def at_once(w: World, stores: tuple[Store, ...], said: list[tuple[str, str]]) ->
             future.result()
 
 
+@both
 def test_stops_that_come_at_once_are_confirmed_once_and_told_once(w: World, stores: tuple[Store, ...]) -> None:
     w.open(ANN, BOB)
     at_once(w, stores, [(ANN, "STOP")] * 9)
@@ -538,6 +575,7 @@ def test_stops_that_come_at_once_are_confirmed_once_and_told_once(w: World, stor
     assert w.got(ANN) == [OUT, IN]
 
 
+@both
 def test_texts_that_come_at_once_to_somebody_who_opted_out_are_answered_once(
     w: World, stores: tuple[Store, ...]
 ) -> None:
@@ -548,11 +586,13 @@ def test_texts_that_come_at_once_to_somebody_who_opted_out_are_answered_once(
     assert len(w.suppressed()) == 9
 
 
+@both
 def test_calls_for_help_that_come_at_once_are_answered_once(w: World, stores: tuple[Store, ...]) -> None:
     at_once(w, stores, [(EVE, "HELP")] * 9)
     assert w.got(EVE) == [HELPED]
 
 
+@both
 def test_whatever_is_said_at_once_nobody_is_told_twice_or_relayed_a_keyword(
     w: World, stores: tuple[Store, ...]
 ) -> None:
@@ -567,14 +607,14 @@ def test_whatever_is_said_at_once_nobody_is_told_twice_or_relayed_a_keyword(
 # --- the database ---------------------------------------------------------------------------------
 
 
-def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_its_opt_outs(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/old.db"
+@both
+def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_its_opt_outs(database_url: str) -> None:
     with pytest.MonkeyPatch.context() as old:
         old.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        first = Store(url)
+        first = Store(database_url)
         first.write(lambda tx: tx.opt_out(ANN, "", 1))
         first.close()
-    second = Store(url)
+    second = Store(database_url)
     w = World(second)
     w.open(ANN, BOB)
     w.text(BOB, "hello")
