@@ -48,6 +48,9 @@ class Carrier(ABC):
     Settings: ClassVar[type[BaseSettings]]  #: the variables it is configured by
     channels: ClassVar[frozenset[Channel]] = frozenset({Channel.SMS})
     opt_out: ClassVar[OptOut] = OptOut.GATEWAY  #: who answers STOP
+    #: With `OptOut.CARRIER`: which whole texts the carrier obeys and answers, in lower case without punctuation; the
+    #: gateway answers its other keywords. None: all by which somebody opts out or in.
+    opt_out_words: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, settings: Any, http: CarrierSession) -> None:
         self.settings = settings

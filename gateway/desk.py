@@ -105,11 +105,16 @@ Claimed = dict[str, list[tuple[Message, frozenset[str]]]]
 
 def turn(
     tx: Tx, owner: str, outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask], now: int
-) -> tuple[Claimed, int]:
-    """Settle `outcomes`, then claim what `asks` have room for. Return it, and when to look again (ms)."""
+) -> tuple[Claimed, list[Message], int]:
+    """Settle `outcomes`, then claim what `asks` have room for.
+
+    Return that, the messages whose recipients turned out to have blocked the mask, and when to look again (ms).
+    """
+    blocked = []
     tx.lock_paces((outcome.message.mask for outcome, _ in outcomes), _accounts(outcomes, asks))
     for outcome, hold in outcomes:
-        tx.settle(outcome, owner, now)
+        if tx.settle(outcome, owner, now):
+            blocked.append(outcome.message)
         if hold is not None:
             hold_back(tx, outcome.message, hold)
         tell_operator(tx, outcome, now)
@@ -122,7 +127,7 @@ def turn(
         elif circuit.probe_at is not None and circuit.probe_at > now:
             wake_at = min(wake_at, circuit.probe_at)  # else the probe is out, and its answer rings
         claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
-    return claimed, wake_at
+    return claimed, blocked, wake_at
 
 
 def _accounts(outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask]) -> set[str]:

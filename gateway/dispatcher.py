@@ -15,7 +15,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from gateway import retry
+from gateway import retry, unreachable
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.desk import Ask, Desk, Hold, turn
@@ -162,7 +162,9 @@ class Dispatcher:
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
         rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
         asked = {name: Ask(desk=self._desks[name], room=room) for name, room in rooms.items()}
-        claimed, wake_at = self._store.write(lambda tx: turn(tx, self._owner, outcomes, asked, now), shared=True)
+        claimed, blocked, wake_at = self._store.write(
+            lambda tx: turn(tx, self._owner, outcomes, asked, now), shared=True
+        )
         for desk, one, _ in self._unsettled:
             desk.in_flight.pop(one.message.id, None)
         self._unsettled.clear()
@@ -172,8 +174,10 @@ class Dispatcher:
         for name, messages in claimed.items():
             for message, taken in messages:
                 self._hand_out(self._desks[name], message, taken)
+        if blocked:  # in a unit that runs alone; should it fail, the others are told when they write next
+            self._store.write(lambda tx: unreachable.tell_of(tx, blocked, self._settings, now))
         self._housekeeping(now)
-        return now if any(claimed.values()) else wake_at
+        return now if blocked or any(claimed.values()) else wake_at
 
     def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
         desk.in_flight[message.id] = message

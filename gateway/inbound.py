@@ -9,20 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway import masking, sessions
+from gateway import answers, masking, sessions, unreachable
 from gateway.carrier import Carrier
 from gateway.keywords import Keyword, keyword
-from gateway.messages import CallRoute, DeliveryReceipt, InboundCall, InboundMessage, OptOut
+from gateway.messages import CallRoute, DeliveryReceipt, Event, InboundCall, InboundMessage
 from gateway.numbers import is_e164
-from gateway.records import Kind, Lease, Message, MessageState, Origin, Outgoing
+from gateway.records import Lease, Message, Outgoing
 from gateway.settings import Settings
 from gateway.store import Tx
-
-NOTICE_PAUSE_MS = 3_600_000  #: at most one system text an hour to a (mask, sender)
-
-STOPPED = "You will get no more texts from us. Reply START to get them again."
-STARTED = "You will get texts from us again. Reply STOP to end them."
-HELP = "Texts to this number are passed on to the person you are in contact with. Reply STOP to get none."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +45,41 @@ def message(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings,
     )
     if inbox is None:
         return tuple(tx.inline_replies(carrier.name, event.carrier_ref)) if carrier.inline else ()
+    outgoing = _follow(tx, carrier, event, verdict, settings, now)
+    outgoing = _without_suppressed(tx, outgoing, verdict, settings, now, inbox)
     # in order of the masks, whose locks are taken on the way: no two of these units wait for each other
-    outgoing = sorted(_follow(tx, carrier, event, verdict, settings, now), key=lambda one: one.mask)
-    replies = (_put(tx, carrier, one, settings, now, inbox) for one in outgoing)
+    ordered = sorted(outgoing, key=lambda one: one.mask)
+    replies = (_put(tx, carrier, one, settings, now, inbox) for one in ordered)
     return tuple(reply for reply in replies if reply is not None)
 
 
-def receipt(tx: Tx, carrier: Carrier, event: DeliveryReceipt, now: int) -> bool:
-    """Take a carrier's word on what became of a message. Return False if it is not known yet."""
-    return tx.take_receipt(carrier.name, event, now)
+def runs_alone(event: Event, settings: Settings) -> bool:
+    """Return whether what follows from an event may concern several sessions: then its unit of work runs alone.
+
+    It takes more locks than one that passes a text on, and in another order.
+    """
+    if isinstance(event, InboundMessage):
+        return not event.media and keyword(event.text, settings.keywords, lambda: False) is not None
+    return isinstance(event, DeliveryReceipt) and event.opted_out
 
 
-def early_receipts(tx: Tx, carrier: Carrier, events: Sequence[DeliveryReceipt], now: int) -> None:
+def receipt(tx: Tx, carrier: Carrier, event: DeliveryReceipt, settings: Settings, now: int) -> bool:
+    """Take a carrier's word on what became of a message. Return False if it is not known yet.
+
+    If it says that the recipient has blocked the mask, the others of the session are told that texts do not arrive.
+    """
+    known = tx.take_receipt(carrier.name, event, now)
+    if known and event.opted_out:
+        mask, recipient = tx.pair_of(carrier.name, event.carrier_ref)
+        unreachable.tell(tx, recipient, mask, settings, now)
+    return known
+
+
+def early_receipts(tx: Tx, carrier: Carrier, events: Sequence[DeliveryReceipt], settings: Settings, now: int) -> None:
     """Keep a carrier's words on messages that are not known yet; in a unit that runs alone."""
     for event in events:
-        tx.keep_receipt(carrier.name, event, now)
+        if not receipt(tx, carrier, event, settings, now):
+            tx.keep_receipt(carrier.name, event, now)
 
 
 def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: int) -> CallRoute:
@@ -75,7 +89,7 @@ def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: 
 
 def _judge(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> _Verdict:
     lease = _lease(tx, carrier, event.recipient, event.sender, settings, now)
-    if is_e164(event.sender) and is_e164(event.recipient) and (word := _keyword(tx, event)) is not None:
+    if is_e164(event.sender) and is_e164(event.recipient) and (word := _keyword(tx, event, settings)) is not None:
         return _Verdict("keyword", lease, word)
     if lease is not None:
         return _Verdict("relayed" if lease.live else "ended", lease)
@@ -92,10 +106,10 @@ def _lease(tx: Tx, carrier: Carrier, mask: str, person: str, settings: Settings,
     return lease
 
 
-def _keyword(tx: Tx, event: InboundMessage) -> Keyword | None:
-    if event.media or len(event.text) > 32:  # the common case: no look-up for an ordinary text
+def _keyword(tx: Tx, event: InboundMessage, settings: Settings) -> Keyword | None:
+    if event.media:
         return None
-    return keyword(event.text, opted_out=tx.has_opted_out(event.sender, event.recipient))
+    return keyword(event.text, settings.keywords, lambda: tx.has_opted_out(event.sender, event.recipient))
 
 
 def _follow(
@@ -103,83 +117,32 @@ def _follow(
 ) -> tuple[Outgoing, ...]:
     """Return what is to be sent."""
     if verdict.word is not None:
-        return _answer_keyword(tx, carrier, event, verdict.word, settings, now)
+        return answers.obey(tx, carrier, event, verdict.word, settings, now)
     if verdict.lease is not None and verdict.lease.live:
         return masking.relay(event, verdict.lease)
     if verdict.outcome == "unknown_number":
         # events are logged, and what is not in the pool may be anybody's number
         tx.add_event("number.unknown", now, carrier=carrier.name, detail=f"not in the pool: …{event.recipient[-4:]}")
-    return _notice(tx, carrier, event, verdict.lease, settings, now)
+    return answers.no_session(tx, carrier, event, verdict.lease, settings, now)
 
 
-def _notice(
-    tx: Tx, carrier: Carrier, event: InboundMessage, ended: Lease | None, settings: Settings, now: int
+def _without_suppressed(
+    tx: Tx, outgoing: tuple[Outgoing, ...], verdict: _Verdict, settings: Settings, now: int, inbox: int
 ) -> tuple[Outgoing, ...]:
-    """Return the words to somebody without a session, unless they might start a conversation of machines."""
-    if not is_e164(event.sender) or not is_e164(event.recipient) or not _may_speak(tx, carrier, event):
-        return ()
-    if not tx.may_notify(event.recipient, event.sender, now, NOTICE_PAUSE_MS):
-        return ()
-    # the inherited services know no other words for a conversation that is over
-    over = ended is not None and ended.session.origin is Origin.V1
-    words = settings.session_end_msg if over else settings.no_session_msg
-    return (_system(carrier, event, words, Kind.NOTICE, settings),)
+    """Write down what must not be sent, since its recipient opted out; return the rest.
 
-
-def _answer_keyword(
-    tx: Tx, carrier: Carrier, event: InboundMessage, word: Keyword, settings: Settings, now: int
-) -> tuple[Outgoing, ...]:
-    """Do what the word asks; answer where the carrier does not, and never twice for the same change."""
-    before = tx.has_opted_out(event.sender, event.recipient)
-    if word is Keyword.STOP:
-        tx.opt_out(event.sender, "", now)
-        tx.add_event("opt_out", now, mask=_ours(tx, event), carrier=carrier.name)
-    elif word is Keyword.START:
-        tx.opt_in(event.sender)
-        tx.add_event("opt_in", now, mask=_ours(tx, event), carrier=carrier.name)
-    answer = {Keyword.STOP: STOPPED, Keyword.START: STARTED, Keyword.HELP: HELP}[word]
-    changed = before is (word is Keyword.START)
-    silent = carrier.opt_out is OptOut.CARRIER or not changed
-    if (word is not Keyword.HELP and silent) or not _may_speak(tx, carrier, event):
-        return ()
-    return (_system(carrier, event, answer, Kind.KEYWORD, settings),)
-
-
-def _may_speak(tx: Tx, carrier: Carrier, event: InboundMessage) -> bool:
-    """Return whether the sender may be answered: no number of ours, from none that is another carrier's.
-
-    A mask's waiting texts go out through the carrier that last had one put in: an answer through the wrong one would
-    take them all with it.
+    Whoever wrote what is not relayed is told, once, that it does not arrive.
     """
-    mask = tx.number(event.recipient)
-    return tx.number(event.sender) is None and (mask is None or mask.carrier == carrier.name)
-
-
-def _ours(tx: Tx, event: InboundMessage) -> str:
-    """Return the mask a text was for, "" where it is none of ours: that may be anybody's number."""
-    return event.recipient if tx.number(event.recipient) is not None else ""
-
-
-def _system(carrier: Carrier, event: InboundMessage, words: str, kind: Kind, settings: Settings) -> Outgoing:
-    return Outgoing(
-        carrier=carrier.name,
-        mask=event.recipient,
-        recipient=event.sender,
-        text=masking.system_text(settings.org_name, words),
-        kind=kind,
-    )
+    rest = tuple(one for one in outgoing if tx.suppressed(one, now=now, inbox=inbox) is None)
+    if len(rest) == len(outgoing) or verdict.lease is None or not verdict.lease.live:
+        return rest
+    session = verdict.lease.session
+    return rest + unreachable.to(tx, session, (session.legs[verdict.lease.position],), settings, now)
 
 
 def _put(tx: Tx, carrier: Carrier, outgoing: Outgoing, settings: Settings, now: int, inbox: int) -> Message | None:
     """Put a message into the outbox, or return it if it must travel inside the answer to this webhook."""
-    if not carrier.inline:
-        tx.enqueue(outgoing, now=now, validity_ms=settings.validity_ms, inbox=inbox)
-        return None
-    if outgoing.kind is not Kind.KEYWORD and tx.has_opted_out(outgoing.recipient, outgoing.mask):
-        reason = "the recipient opted out"
-        tx.record_unsent(outgoing, MessageState.SUPPRESSED, reason, now=now, inbox=inbox)
-        return None
-    if outgoing.carrier != carrier.name:
+    if not carrier.inline or outgoing.carrier != carrier.name:
         tx.enqueue(outgoing, now=now, validity_ms=settings.validity_ms, inbox=inbox)
         return None
     return tx.record_inline(outgoing, now=now, inbox=inbox)

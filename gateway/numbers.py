@@ -14,11 +14,18 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 #: Seven digits or more, however they are spaced: `+1 (206) 555-0102`.
 _NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
+#: The area codes of toll-free numbers in North America.
+_TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}")
 
 
 def is_e164(value: str) -> bool:
     """Return whether `value` is `+` and 7–15 digits; after `+1` exactly ten."""
     return bool(_E164.fullmatch(value)) and (value[1] != "1" or len(value) == 12)
+
+
+def is_toll_free(number: str) -> bool:
+    """Return whether an E.164 number is toll-free in North America."""
+    return bool(_TOLL_FREE.fullmatch(number))
 
 
 def e164(value: Any) -> str:

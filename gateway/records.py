@@ -51,7 +51,7 @@ class Kind(str, Enum):
     RELAY = "relay"  #: a participant's own words
     START = "start"
     END = "end"
-    NOTICE = "notice"  #: a system text to somebody without a live session
+    NOTICE = "notice"  #: to somebody without a live session, or whose texts do not reach the other person
     KEYWORD = "keyword"  #: the answer to STOP, START or HELP: sent even to those who opted out
 
 

@@ -123,7 +123,9 @@ def _tell(
     if not text:
         return ()
     outgoing = to_each(legs, system_text(settings.org_name, text), kind, session.id)
-    return tuple(tx.enqueue(one, now=now, validity_ms=settings.validity_ms) for one in outgoing)
+    return tuple(
+        tx.suppressed(one, now=now) or tx.enqueue(one, now=now, validity_ms=settings.validity_ms) for one in outgoing
+    )
 
 
 def find(tx: Tx, mask: str, participant: str, settings: Settings, now: int) -> Lease | None:

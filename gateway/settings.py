@@ -8,36 +8,27 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import dotenv
 import dotenv.parser
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
 from gateway.errors import ConfigError
+from gateway.fields import read_by as _text
+from gateway.fields import setting as _setting
+from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
 SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
 HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
 
 
-def _text(read: Callable[[str], Any]) -> BeforeValidator:
-    """Return `read` as a validator of whatever was given, without the white space around it."""
-    return BeforeValidator(lambda value: read(str(value).strip()))
-
-
-def _setting(variable: str, default: str, description: str, *, example: str = "", show: bool = True) -> Any:
-    """Return a field read from `variable`. `default` is what one would write into the environment; "": unset."""
-    return Field(
-        default=default, validation_alias=variable, description=description, examples=[example or default], repr=show
-    )
-
-
-class Settings(BaseSettings):
+class Settings(Wording):
     """What the environment says. `read_settings` builds it.
 
     Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.
@@ -48,25 +39,6 @@ class Settings(BaseSettings):
     )
     _warnings: tuple[str, ...] = PrivateAttr(default=())
 
-    org_name: str = _setting(
-        "ORG_NAME", "Your Org Name", "Stands in capitals before the gateway's own texts: `[ORG]: …`"
-    )
-    session_start_msg: str = _setting(
-        "SESSION_START_MSG",
-        "Your new session has started, send a message!",
-        "Sent to both participants when a session starts by `POST /session`",
-    )
-    session_end_msg: str = _setting(
-        "SESSION_END_MSG",
-        "This session has ended, talk to you again soon!",
-        "Sent to both when it is ended by `DELETE /session`",
-    )
-    no_session_msg: str = _setting(
-        "NO_SESSION_MSG",
-        "An active session was not found. Please contact support@yourorg.com",
-        "Sent to whoever texts a number on which they have no session, or one that is over; at most once an hour "
-        "for each person and number",
-    )
     log_level: Annotated[int, _text(values.log_level)] = _setting(
         "LOG_LEVEL", "20", "How much is logged: a number or `DEBUG`, `INFO`, `WARNING`, `ERROR`", example="INFO"
     )
@@ -219,9 +191,11 @@ def read_settings(**given: str) -> Settings:
 
 def _in_words(error: ValidationError) -> str:
     examples = {row.variable: row.example for row in settings_table()}
+    # a default is named by its field: it is wrong where another variable has taken its word
+    variables = {field: str(of.validation_alias) for field, of in Settings.model_fields.items()}
     lines = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        name = str(problem["loc"][0])
+        name = variables.get(str(problem["loc"][0]), str(problem["loc"][0]))
         words = problem["msg"].removeprefix("Value error, ") if name in examples else "is no variable of the gateway"
         example = f" (for example {name}={examples[name]})" if examples.get(name) else ""
         lines.append(f"{name}: {words}{example}")

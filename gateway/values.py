@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from gateway.keywords import LONGEST, plain
+
 LONGEST_MS = 100 * 365 * 86_400_000  #: a century: more is a slip of the keyboard
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -159,3 +161,26 @@ def uncertain(text: str) -> str:
     if text.lower() not in ("resend", "hold"):
         raise ValueError("is neither resend nor hold")
     return text.lower()
+
+
+def keywords(text: str) -> frozenset[str]:
+    """Return the words of a comma-separated list, as `gateway.keywords.plain` returns each."""
+    words = [plain(word) for word in text.split(",")]
+    if not all(words):
+        raise ValueError("has beside a comma a word that is empty, or nothing but punctuation")
+    if any(len(word) > LONGEST for word in words):
+        raise ValueError(f"has a word of more than {LONGEST} characters: no text as long as that is looked at")
+    return frozenset(words)
+
+
+def keywords_or_none(text: str) -> frozenset[str]:
+    """Return the words of a list that may be without any, which is written `-`."""
+    return frozenset() if text == "-" else keywords(text)
+
+
+def stop_words(text: str) -> frozenset[str]:
+    """Return the words of the list that the law asks for (47 CFR 64.1200(a)(10))."""
+    words = keywords(text)
+    if "stop" not in words:
+        raise ValueError("must hold STOP: it is what people are told to write, and what carriers themselves obey")
+    return words

@@ -259,7 +259,9 @@ def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_pri
     assert ("again", "again") in on_phones(screen.until("╯\n> "))
 
     screen.type("b stop\n")
-    assert "You will get no more texts" in screen.until("╯\n> ")
+    told = screen.until("╯\n> ")
+    assert "You will get no more texts" in told
+    assert "Texts cannot reach the other" in told
     screen.type("a anyone?\n")
     assert "who has texted STOP gets nothing more" in screen.until("START.\n> ")
 

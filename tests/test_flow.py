@@ -4,64 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from gateways import TOKEN, api, carrier_for, gateway, network
+from worlds import ANN, BOB, CARRIERS, MASK, NO_SESSION, World, world
 
 from gateway.messages import Connect, DeliveryStatus, Refuse
-from gateway.server import Gateway
-from gateway.testing.network import Fault, Handset, Network
-
-MASK = "+12065550199"
-ANN, BOB, EVE = "+12065550101", "+12065550102", "+12065550166"
-CARRIERS = ["simulator", "flowroute", "signalwire"]
-NO_SESSION = "[YOUR ORG NAME]: An active session was not found. Please contact support@yourorg.com"
-
-
-@dataclass
-class World:
-    """A gateway, the network its carrier stands in for, and the phones of three people."""
-
-    gateway: Gateway
-    network: Network
-    ann: Handset
-    bob: Handset
-    eve: Handset
-    session: str = ""
-
-    def open(self) -> None:
-        """Open a session of Ann and Bob over the only number, and read the start texts away."""
-        status, answer = api(self.gateway, "POST", "/session", {"participant_a": ANN, "participant_b": BOB})
-        assert status == 200, answer
-        self.session = answer["session_id"]
-        self.ann.wait_for(1)
-        self.bob.wait_for(1)
-
-    def states(self) -> list[str]:
-        """Return what became of every message, in order of their states, once none of them is on its way."""
-        while "sending" in (states := self._states()):
-            pass
-        return sorted(states)
-
-    def state_of(self, ref: str) -> list[str]:
-        return self._states(" WHERE carrier_ref = :ref", ref=ref)
-
-    def _states(self, where: str = "", **params: str) -> list[str]:
-        rows = self.gateway.store.read(lambda tx: tx.query(f"SELECT state FROM outbox{where}", **params))
-        return [row["state"] for row in rows]
-
-
-def world(stack: ExitStack, folder: Path, carrier: str, settings: dict | None = None, **options: object) -> World:
-    net = stack.enter_context(network(carrier, **options))
-    built = carrier_for(net, carrier, **(settings or {}))
-    running = stack.enter_context(
-        gateway(folder, {carrier: built}, GATEWAY_TN_CARRIER=carrier, GATEWAY_MASK_CARRIER=carrier)
-    )
-    net.webhook_url = f"{running.url}/webhooks/{carrier}/{TOKEN}"
-    assert api(running, "POST", "/tn", {"value": MASK})[0] == 200
-    return World(running, net, *(net.handset(number) for number in (ANN, BOB, EVE)))
+from gateway.testing.network import Fault
 
 
 @pytest.fixture(params=CARRIERS)
@@ -172,20 +122,6 @@ def test_a_text_refused_for_good_does_not_stop_the_next(w: World) -> None:
     w.ann.text(MASK, "good")
     assert [text.text for text in w.bob.wait_for(2)[1:]] == ["good"]
     assert w.states() == ["failed", "sent", "sent", "sent"]
-
-
-def test_who_blocked_the_mask_gets_no_more(w: World) -> None:
-    w.open()
-    w.network.fail_next(1, Fault.opted_out())
-    w.ann.text(MASK, "one")
-    w.bob.text(MASK, "x")
-    w.ann.wait_for(2)
-    w.ann.text(MASK, "two")
-    w.bob.text(MASK, "y")
-    w.ann.wait_for(3)
-    w.network.wait_for(lambda records: len(records) >= 4)
-    assert len(w.bob.inbox) == 1
-    assert w.gateway.store.read(lambda tx: tx.has_opted_out(BOB, MASK))
 
 
 def test_an_outage_loses_nothing_and_keeps_the_order(w: World) -> None:

@@ -1,4 +1,4 @@
-"""Policy is pure: numbers, parts, pace, keywords, retry and circuit, who hears whom. Tables, no fixtures."""
+"""Policy is pure: numbers, parts, pace, retry and circuit, who hears whom. Tables, no fixtures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gateway import keywords, masking, numbers, pacing, retry
+from gateway import masking, numbers, pacing, retry
 from gateway.errors import (
     CarrierMisconfigured,
     InvalidNumber,
@@ -19,7 +19,6 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.keywords import Keyword
 from gateway.messages import (
     Callee,
     Connect,
@@ -127,27 +126,6 @@ def test_no_repr_shows_a_number_a_text_or_a_token() -> None:
     shown = repr((message, outbound, request, call, masking.route(lease, "one"), lease, masking.relay(message, lease)))
     assert not any(secret in shown for secret in (ANN, BOB, CARL, "hello", "http://x/1", "t0ken"))
     assert "carrier_ref='1'" in shown
-
-
-# --- keywords -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", ["STOP", "stop", " Stop! ", "STOP.", "stop all", "StopAll", "Opt Out", "unsubscribe"])
-def test_stop_is_understood(text: str) -> None:
-    assert keywords.keyword(text, opted_out=False) is Keyword.STOP
-
-
-@pytest.mark.parametrize("text", ["Stop. Thank you", "We have to STOP this", "stop it", "don't stop", "", "STOP" * 20])
-def test_a_text_with_the_word_in_it_is_not_a_keyword(text: str) -> None:
-    assert keywords.keyword(text, opted_out=False) is None
-
-
-def test_start_and_help_and_an_everyday_yes() -> None:
-    assert keywords.keyword("START", opted_out=False) is Keyword.START
-    assert keywords.keyword("unstop", opted_out=True) is Keyword.START
-    assert keywords.keyword("Help?", opted_out=False) is Keyword.HELP
-    assert keywords.keyword("Yes", opted_out=False) is None
-    assert keywords.keyword("Yes", opted_out=True) is Keyword.START
 
 
 # --- who hears whom -----------------------------------------------------------------------------

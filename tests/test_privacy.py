@@ -255,7 +255,18 @@ def requests_are_wrong(program: Program) -> None:
 def the_database_fails(program: Program, file: Path) -> None:
     """A table is away for a moment: everything is answered 503, and the dispatcher waits."""
     with closing(sqlite3.connect(file)) as db:
-        for table in ("inbox", "lanes", "sessions", "numbers", "leases", "legs", "notices", "opt_outs", "outbox"):
+        for table in (
+            "inbox",
+            "lanes",
+            "sessions",
+            "numbers",
+            "leases",
+            "legs",
+            "notices",
+            "opt_outs",
+            "outbox",
+            "told",
+        ):
             db.execute(f"ALTER TABLE {table} RENAME TO away")
             text = {"from": EVE, "to": MASK, "body": WORDS, "id": f"while {table} is away"}
             program.ask("POST", f"/webhooks/flowroute/{TOKEN}", text)

@@ -34,6 +34,17 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "session_start_msg": "Your new session has started, send a message!",
         "session_end_msg": "This session has ended, talk to you again soon!",
         "no_session_msg": "An active session was not found. Please contact support@yourorg.com",
+        "stop_words": frozenset(
+            {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "opt out"}
+        ),
+        "start_words": frozenset({"start", "unstop"}),
+        "start_words_if_stopped": frozenset({"yes"}),
+        "help_words": frozenset({"help", "info"}),
+        "stop_msg": "You will get no more texts from us. Reply START to get them again.",
+        "start_msg": "You will get texts from us again. Reply STOP to end them.",
+        "help_msg": "Texts to this number reach the person you are in contact with. Help: support@yourorg.com. "
+        "Reply STOP to get no texts.",
+        "unreachable_msg": "Texts cannot reach the other person at the moment.",
         "log_level": 20,
         "database_url": "sqlite:///gateway.db",
         "listen": "127.0.0.1:8000",
@@ -114,6 +125,11 @@ ACCEPTED = [
     ("GATEWAY_SENDERS", "1", "senders", 1),
     ("GATEWAY_THREADS", "256", "threads", 256),
     ("GATEWAY_WORKERS", "4", "workers", 4),
+    ("GATEWAY_STOP_WORDS", " Stopp! ,ＳＴＯＰ, Opt-Out,stop", "stop_words", {"stopp", "stop", "opt out"}),
+    ("GATEWAY_STOP_WORDS", "stop,СТОП,停止,توقف,ARRÊT", "stop_words", {"stop", "стоп", "停止", "توقف", "arrêt"}),
+    ("GATEWAY_START_WORDS", "Weiter", "start_words", {"weiter"}),
+    ("GATEWAY_START_WORDS_IF_STOPPED", "-", "start_words_if_stopped", frozenset()),
+    ("GATEWAY_HELP_WORDS", "-", "help_words", frozenset()),
 ]
 
 
@@ -176,6 +192,15 @@ REFUSED = [
     ("GATEWAY_THREADS", "257"),
     ("GATEWAY_WORKERS", "two"),
     ("GATEWAY_WORKERS", "65"),
+    ("GATEWAY_STOP_WORDS", "-"),
+    ("GATEWAY_STOP_WORDS", "STOP,,zebra"),
+    ("GATEWAY_STOP_WORDS", "zebra,Halt"),
+    ("GATEWAY_STOP_WORDS", "STOP,?!"),
+    ("GATEWAY_STOP_WORDS", "STOP," + "zebra" * 7),
+    ("GATEWAY_START_WORDS", "-"),
+    ("GATEWAY_START_WORDS", ","),
+    ("GATEWAY_START_WORDS_IF_STOPPED", "zebra,unstop"),
+    ("GATEWAY_HELP_WORDS", "zebra,opt-out"),
 ]
 
 
@@ -191,6 +216,25 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(variable, 
     said = words.partition(" (for example ")[0].removeprefix(variable)
     assert "zebra" not in said
     assert len(value) < 3 or value not in said, "a value may be a secret in the wrong place"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "other"),
+    [
+        ("GATEWAY_STOP_WORDS", "STOP,zebra,Start!", "GATEWAY_START_WORDS"),
+        ("GATEWAY_STOP_WORDS", "STOP,Yes", "GATEWAY_START_WORDS_IF_STOPPED"),
+        ("GATEWAY_STOP_WORDS", "STOP,zebra,ＩＮＦＯ", "GATEWAY_HELP_WORDS"),
+        ("GATEWAY_START_WORDS", "START,zebra,yes", "GATEWAY_START_WORDS_IF_STOPPED"),
+        ("GATEWAY_START_WORDS", "zebra,help", "GATEWAY_HELP_WORDS"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_a_word_in_two_lists_is_refused_with_the_names_of_both(variable, value, other, monkeypatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    assert str(caught.value).startswith(f"{other}: has a word that stands in {variable} too")
+    assert "zebra" not in str(caught.value)
 
 
 def test_everything_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ class Client:
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has that requests write to."""
-        tables = ("numbers", "sessions", "legs", "leases", "outbox", "inbox", "events", "notices", "opt_outs")
+        tables = ("numbers", "sessions", "legs", "leases", "outbox", "inbox", "events", "notices", "opt_outs", "told")
         return self.context.store.read(
             lambda tx: {name: tx.query(f"SELECT COUNT(*) AS n FROM {name}")[0]["n"] for name in tables}
         )

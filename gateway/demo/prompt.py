@@ -86,6 +86,7 @@ class Prompt:
             self._screen.wrong(str(error))
             return
         arrived = self._wait(taken)
+        self._stage.settle()  # STOP gives rise to two: what comes in belongs to this turn, not to the next
         left, right = ([sent] if each is phone else [] for each in self._stage.phones)
         news = [each.news() for each in self._stage.phones]
         with self._screen.phones(self._stage.phones) as show:

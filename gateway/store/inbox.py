@@ -16,6 +16,11 @@ _MAY_NOTIFY = Statement(
     "ON CONFLICT (mask, participant) DO UPDATE SET sent_at = excluded.sent_at WHERE notices.sent_at <= :before "
     "RETURNING mask"
 )
+_MAY_HELP = Statement(
+    "INSERT INTO help_answers (mask, participant, sent_at) VALUES (:mask, :participant, :now) "
+    "ON CONFLICT (mask, participant) DO UPDATE SET sent_at = excluded.sent_at WHERE help_answers.sent_at <= :before "
+    "RETURNING mask"
+)
 
 
 class InboxUnit(OutboxUnit):
@@ -48,7 +53,12 @@ class InboxUnit(OutboxUnit):
         rows = self.run(_MAY_NOTIFY, mask=mask, participant=participant, now=now, before=now - pause_ms)
         return bool(rows)
 
+    def may_help(self, mask: str, participant: str, now: int, pause_ms: int) -> bool:
+        """Return whether the pair may be answered to HELP now, and if so count it as answered."""
+        return bool(self.run(_MAY_HELP, mask=mask, participant=participant, now=now, before=now - pause_ms))
+
     def forget_notices(self, before: int) -> None:
-        """Drop notices and unclaimed receipts that are too old to matter."""
+        """Drop notices, answers to HELP and unclaimed receipts that are too old to matter."""
         self.query("DELETE FROM notices WHERE sent_at <= :before", before=before)
+        self.query("DELETE FROM help_answers WHERE sent_at <= :before", before=before)
         self.query("DELETE FROM early_receipts WHERE received_at <= :before", before=before)

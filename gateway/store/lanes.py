@@ -19,7 +19,7 @@ from gateway.pacing import after
 from gateway.records import Kind, Message, MessageState, Outcome
 from gateway.store.db import Row, Statement
 from gateway.store.inbox import InboxUnit
-from gateway.store.outbox import NEVER, message
+from gateway.store.outbox import NEVER, OPTED_OUT, message
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
@@ -106,22 +106,25 @@ class LaneUnit(InboxUnit):
             self.run(_SET_ACCOUNT, carrier=carrier, never=NEVER, free_us=account_us)
         return claimed
 
-    def settle(self, outcome: Outcome, owner: str, now: int) -> None:
+    def settle(self, outcome: Outcome, owner: str, now: int) -> bool:
         """Write down what became of an attempt and free the lane for its next message.
 
-        If the claim was lost meanwhile, only the news that the carrier took the message counts.
+        If the claim was lost meanwhile, only the news that the carrier took the message counts. Return whether the
+        recipient turned out to have blocked the mask.
         """
+        blocked = False
         outcome = self._checked(outcome, now)
         sent = outcome.message
         lane = {"mask": sent.mask, "recipient": sent.recipient}
         holder = self.run(_OWNER, **lane)
         ours = bool(holder) and holder[0]["owner"] == owner
         if (ours or outcome.state is MessageState.SENT) and self._write_outcome(outcome, now):
-            self._follow_up(outcome, now)
+            blocked = self._follow_up(outcome, now)
         if ours:
             self.run(FREE_LANE, owner=owner, due=outcome.due_at or now, **lane)
             self.run(_DROP_EMPTY_LANE, **lane)
             self.run(LOOK_AT, mask=sent.mask, due=outcome.due_at or now)
+        return blocked
 
     def hold_back(self, name: str, until: int) -> None:
         """Let a mask (or, under its carrier's name, an account) send nothing before `until` (ms)."""
@@ -218,7 +221,7 @@ class LaneUnit(InboxUnit):
         if head.expires_at <= now:
             return MessageState.EXPIRED, "not accepted within its validity"
         if head.kind is not Kind.KEYWORD and self.has_opted_out(head.recipient, head.mask):
-            return MessageState.SUPPRESSED, "the recipient opted out"
+            return MessageState.SUPPRESSED, OPTED_OUT
         return None
 
     def _drop(self, head: Message, verdict: tuple[MessageState, str], now: int) -> None:
@@ -258,14 +261,16 @@ class LaneUnit(InboxUnit):
         )
         return bool(rows)
 
-    def _follow_up(self, outcome: Outcome, now: int) -> None:
-        """Do what follows from an outcome: remember a block, apply receipts that were faster."""
-        sent = outcome.message
+    def _follow_up(self, outcome: Outcome, now: int) -> bool:
+        """Remember a block, apply receipts that were faster; return whether either says that the mask is blocked."""
+        sent, blocked = outcome.message, outcome.opted_out
         if outcome.opted_out:
             self.opt_out(sent.recipient, sent.mask, now)
         if outcome.carrier_ref:
             for receipt in self.early_receipts(sent.carrier, outcome.carrier_ref):
                 self.take_receipt(sent.carrier, receipt, now)
+                blocked = blocked or receipt.opted_out
+        return blocked
 
     def _checked(self, outcome: Outcome, now: int) -> Outcome:
         """Refuse a reference found by look-up that already belongs to another message: it is looked up again later.

@@ -1,4 +1,7 @@
-"""Opt-outs: who wants no texts from us, from one mask or from any."""
+"""Opt-outs: who wants no texts from us, from one mask or from any; and who was told of one.
+
+What may happen once only is decided by an insert, never by a look beforehand: two may look at the same time.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,31 @@ _OPTED_OUT = Statement("SELECT 1 FROM opt_outs WHERE participant = :participant 
 class OptOutUnit(PoolUnit):
     """What a unit of work can do with opt-outs."""
 
-    def opt_out(self, participant: str, mask: str, now: int) -> None:
-        """Remember that a participant wants no texts from `mask`, or from any of our numbers (mask "")."""
-        self.query(
+    def opt_out(self, participant: str, mask: str, now: int) -> bool:
+        """Remember that a participant wants no texts from `mask`, or from any of our numbers (mask "").
+
+        Return whether that is news.
+        """
+        rows = self.query(
             "INSERT INTO opt_outs (participant, mask, created_at) VALUES (:participant, :mask, :now) "
-            "ON CONFLICT (participant, mask) DO NOTHING",
+            "ON CONFLICT (participant, mask) DO NOTHING RETURNING mask",
             participant=participant,
             mask=mask,
             now=now,
         )
+        return bool(rows)
 
-    def opt_in(self, participant: str) -> None:
-        """Forget every opt-out of a participant."""
-        self.query("DELETE FROM opt_outs WHERE participant = :participant", participant=participant)
+    def opt_in(self, participant: str, mask: str) -> bool:
+        """Forget that a participant wants no texts from any number, or from `mask`; return whether that is news.
+
+        What was learnt of other masks stays: their carriers still block them.
+        """
+        rows = self.query(
+            "DELETE FROM opt_outs WHERE participant = :participant AND mask IN ('', :mask) RETURNING mask",
+            participant=participant,
+            mask=mask,
+        )
+        return bool(rows)
 
     def has_opted_out(self, participant: str, mask: str) -> bool:
         """Return whether a participant wants no texts from `mask`."""
@@ -38,3 +53,14 @@ class OptOutUnit(PoolUnit):
             rows = self.query("SELECT mask FROM opt_outs WHERE participant = :person AND mask <> ''", person=person)
             found.update(row["mask"] for row in rows)
         return found
+
+    def may_tell(self, session: str, position: int, now: int) -> bool:
+        """Return whether a leg is still to be told that texts do not reach the others, and if so count it as told."""
+        rows = self.query(
+            "INSERT INTO told (session, position, told_at) VALUES (:session, :position, :now) "
+            "ON CONFLICT (session, position) DO NOTHING RETURNING position",
+            session=session,
+            position=position,
+            now=now,
+        )
+        return bool(rows)

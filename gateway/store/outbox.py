@@ -11,6 +11,7 @@ from gateway.store.db import Row, Statement
 from gateway.store.sessions import SessionUnit
 
 NEVER = 1 << 62  #: ms; later than anything
+OPTED_OUT = "the recipient opted out"
 
 #: The pace row comes first: its lock is the mask's, so that no lane looks empty to one side and full to the other.
 _PACE = Statement(
@@ -69,11 +70,14 @@ class OutboxUnit(SessionUnit):
         id = self._insert_message(outgoing, MessageState.SENT, INLINE, now, now, inbox)
         return self.message(id)
 
-    def record_unsent(
-        self, outgoing: Outgoing, state: MessageState, reason: str, *, now: int, inbox: int | None
-    ) -> int:
-        """Write down a message that will not be sent, and why."""
-        return self._insert_message(outgoing, state, reason, now, now, inbox)
+    def suppressed(self, outgoing: Outgoing, *, now: int, inbox: int | None = None) -> int | None:
+        """Write a message down as suppressed if its recipient has opted out; return its id, or None: it may go."""
+        if outgoing.kind is Kind.KEYWORD or not self.has_opted_out(outgoing.recipient, outgoing.mask):
+            return None
+        id = self._insert_message(outgoing, MessageState.SUPPRESSED, OPTED_OUT, now, now, inbox)
+        of = {"session": outgoing.session, "mask": outgoing.mask, "carrier": outgoing.carrier}
+        self.add_event("message.suppressed", now, message=id, detail=OPTED_OUT, **of)
+        return id
 
     def cancel(self, id: int, reason: str, now: int) -> bool:
         """Take back a message that is not at a carrier. Return False if it may be."""
@@ -114,6 +118,11 @@ class OutboxUnit(SessionUnit):
             raise AssertionError("a unit that keeps receipts runs alone")
         if not self.take_receipt(carrier, receipt, now):
             self._keep_receipt(carrier, receipt, now)
+
+    def pair_of(self, carrier: str, ref: str) -> tuple[str, str]:
+        """Return mask and recipient of the message that a carrier calls `ref`, which must be known."""
+        row = self.run(_RECEIPT_FOR, carrier=carrier, ref=ref)[0]
+        return str(row["mask"]), str(row["recipient"])
 
     def early_receipts(self, carrier: str, ref: str) -> list[DeliveryReceipt]:
         """Return, and forget, the receipts that came before the answer to the send they are about."""

@@ -88,7 +88,18 @@ CREATE TABLE events (
     carrier TEXT NOT NULL, message BIGINT, detail TEXT NOT NULL);
 """
 
-MIGRATIONS = (FIRST,)
+SECOND = """
+-- who was told that texts do not reach the others of their session: each leg once
+CREATE TABLE told (
+    session TEXT NOT NULL, position BIGINT NOT NULL, told_at BIGINT NOT NULL, PRIMARY KEY (session, position));
+
+-- the last answer to HELP on a pair
+CREATE TABLE help_answers (
+    mask TEXT NOT NULL, participant TEXT NOT NULL, sent_at BIGINT NOT NULL, PRIMARY KEY (mask, participant));
+CREATE INDEX help_answers_at ON help_answers (sent_at);
+"""
+
+MIGRATIONS = (FIRST, SECOND)
 
 
 def migrate(db: Database[U]) -> int:

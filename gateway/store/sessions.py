@@ -15,6 +15,10 @@ _LEASE = Statement(
     "SELECT l.position, l.state AS lease, l.until, s.* FROM leases l JOIN sessions s ON s.id = l.session "
     "WHERE l.mask = :mask AND l.participant = :participant"
 )
+_LIVE_LEASES = Statement(
+    "SELECT l.position, s.* FROM leases l JOIN sessions s ON s.id = l.session "
+    "WHERE l.participant = :participant AND l.state = 'live' LIMIT :count"
+)
 _LEGS = Statement("SELECT position, participant, mask, carrier FROM legs WHERE session = :session ORDER BY position")
 _TAKE = Statement(
     "INSERT INTO leases (mask, participant, session, position, state, ended_at, until) "
@@ -37,6 +41,11 @@ class SessionUnit(OptOutUnit):
             return None
         row = rows[0]
         return Lease(session=self._session(row), position=row["position"], live=row["lease"] == "live")
+
+    def live_leases(self, participant: str, count: int) -> list[Lease]:
+        """Return up to `count` live leases of a participant, on whatever masks."""
+        rows = self.run(_LIVE_LEASES, participant=participant, count=count)
+        return [Lease(session=self._session(row), position=row["position"], live=True) for row in rows]
 
     def open_exclusive(
         self,

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from gateway.carrier import Carrier
 from gateway.errors import ConfigError
+from gateway.keywords import plain
 from gateway.messages import Channel, OptOut
 from gateway.plugins import build, find_carriers, is_configured, variables
 from gateway.testing.call_checks import CallChecks
@@ -56,6 +57,8 @@ class CarrierConformance(WebhookChecks, SendChecks, LookupChecks, CallChecks):
         assert isinstance(carrier.signed, bool)
         assert isinstance(carrier.inline, bool)
         assert isinstance(carrier.opt_out, OptOut)
+        words = carrier.opt_out_words
+        assert words is None or words == {plain(word) for word in words}, "write them as the gateway compares them"
 
     def test_is_idle_where_no_variable_is_set(self) -> None:
         assert not is_configured(self.carrier_class, {})

@@ -157,9 +157,10 @@ def _admit(context: Context, carrier: Carrier, request: WebhookRequest, token: s
 def _take(context: Context, carrier: Carrier, events: Sequence[Event]) -> WebhookResponse:
     """Make what happened durable, then answer."""
     now = context.clock()
-    taken = context.store.write(lambda tx: _follow(tx, carrier, events, context.settings, now), shared=True)
+    shared = not any(inbound.runs_alone(event, context.settings) for event in events)
+    taken = context.store.write(lambda tx: _follow(tx, carrier, events, context.settings, now), shared=shared)
     if taken.early:
-        context.store.write(lambda tx: inbound.early_receipts(tx, carrier, taken.early, now))
+        context.store.write(lambda tx: inbound.early_receipts(tx, carrier, taken.early, context.settings, now))
     context.dispatcher.ring()
     for call, route in taken.routes:
         return carrier.answer_call(call, route)
@@ -173,7 +174,7 @@ def _follow(tx: Tx, carrier: Carrier, events: Sequence[Event], settings: Setting
         if isinstance(event, InboundMessage):
             taken.replies.extend(inbound.message(tx, carrier, event, settings, now))
         elif isinstance(event, DeliveryReceipt):
-            if not inbound.receipt(tx, carrier, event, now):
+            if not inbound.receipt(tx, carrier, event, settings, now):
                 taken.early.append(event)
         elif isinstance(event, InboundCall):
             taken.routes.append((event, inbound.call(tx, carrier, event, settings, now)))

@@ -66,6 +66,7 @@ class Flowroute(Carrier):
     channels = frozenset({Channel.SMS, Channel.MMS})
     signed = False  # no signature is documented: the gateway's token in the webhook's URL stands in for it
     opt_out = OptOut.CARRIER
+    opt_out_words = frozenset({"stop", "unstop"})  # no others: support.flowroute.com/717413
 
     settings: FlowrouteSettings
 
