@@ -24,6 +24,8 @@ def sweep(store: Store, settings: Settings, owner: str, now: int) -> None:
         pass
     while store.write(lambda tx: tx.forget_leases(now)):
         pass
+    while store.write(lambda tx: tx.forget_answers(now)):
+        pass
     store.write(lambda tx: tx.forget_notices(now - FORGET_MS))
     for holder in store.read(lambda tx: tx.owners()):
         by = NEVER if holder != owner and is_gone(holder) else now

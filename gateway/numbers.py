@@ -12,6 +12,8 @@ from gateway.errors import InvalidNumber
 #: `+`, then 7 to 15 digits that do not begin with 0 (no country code does).
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
+#: How people write a number: ASCII digits in groups of their liking, at most one `+`, in front.
+_NOTATION = re.compile(r"\+?[ \u00a0()./0-9\u2010-\u2013-]{4,40}")
 #: Seven digits or more, however they are spaced: `+1 (206) 555-0102`.
 _NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
 #: The area codes of toll-free numbers in North America.
@@ -55,6 +57,42 @@ def typed(value: Any) -> str:
     if not str(value).strip().startswith("+") and (len(number) == 11 or not _is_possible(number)):
         raise InvalidNumber("without a country code: write +, the country code and the number")
     return number
+
+
+def understood(value: str, default_region: str) -> str:
+    """Return a number in any usual notation as E.164: `+1 (206) 555-0100`, `+44 (0)20 7183 8750`.
+
+    One without `+` is a number of `default_region` (ISO country), and refused where that is "": ten digits are how
+    Americans write a number, and read as E.164 they are somebody abroad. E.164 itself is taken as it is, by its form.
+    Raises `InvalidNumber`, whose message does not hold the value.
+    """
+    text = value.strip()
+    if is_e164(text):
+        return text
+    if not _NOTATION.fullmatch(text):
+        raise InvalidNumber("not a phone number: write + and 7 to 15 digits, for +1 exactly ten after it")
+    if not text.startswith("+") and not default_region:
+        raise InvalidNumber("without a country code: write +, the country code and the number")
+    try:
+        parsed = phonenumbers.parse(text, default_region or None)
+    except phonenumbers.NumberParseException:
+        raise InvalidNumber("not a phone number of any country") from None
+    number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    # an international prefix (011, 00) must not lead abroad either: ten digits may begin with one
+    abroad = not text.startswith("+") and parsed.country_code != phonenumbers.country_code_for_region(default_region)
+    if abroad or not phonenumbers.is_possible_number(parsed) or not is_e164(number):
+        raise InvalidNumber("not a possible phone number of its country")
+    return number
+
+
+def is_region(code: str) -> bool:
+    """Return whether `code` is an ISO country (`US`) that has phone numbers."""
+    return code in phonenumbers.SUPPORTED_REGIONS
+
+
+def regions() -> tuple[str, ...]:
+    """Return every ISO country that has phone numbers."""
+    return tuple(sorted(phonenumbers.SUPPORTED_REGIONS))
 
 
 def _is_possible(number: str) -> bool:

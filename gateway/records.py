@@ -66,6 +66,56 @@ class PoolNumber:
     live: int  #: live leases on it
     session: str | None  #: the live session that has it to itself
     created_at: int
+    label: str = ""  #: an operator's own words
+    version: int = 1  #: goes up with each change of state, region or label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberFilter:
+    """Which numbers of the pool are wanted; None: all the same."""
+
+    carrier: str | None = None
+    region: str | None = None
+    state: NumberState | None = None
+    label: str | None = None
+    in_use: bool | None = None  #: whether a live session is on it
+
+    def fits(self, one: PoolNumber) -> bool:
+        """Return whether a number is wanted."""
+        return (
+            self.carrier in (None, one.carrier)
+            and self.region in (None, one.region)
+            and self.state in (None, one.state)
+            and self.label in (None, one.label)
+            and self.in_use in (None, one.live > 0)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFigures:
+    """How much of the numbers of one carrier in one country is in use."""
+
+    carrier: str
+    region: str  #: "" where unknown
+    active: int  #: numbers
+    draining: int
+    disabled: int
+    exclusive: int  #: numbers that one session has to itself
+    shareable: int  #: active numbers that no session has to itself
+    live: int  #: leases
+    quarantined: int
+    most: int  #: live leases of one participant, of whoever has the most
+    most_shared: int  #: the same, of those on numbers that no session has to itself
+
+    @property
+    def headroom(self) -> int:
+        """How many more conversations anybody can have at once, also who has the most."""
+        return max(0, self.shareable - self.most_shared)
+
+    @property
+    def needed(self) -> int:
+        """How many numbers it takes to carry what is carried now."""
+        return self.exclusive + self.most_shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

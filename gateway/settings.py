@@ -21,6 +21,7 @@ from gateway import values
 from gateway.errors import ConfigError
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
+from gateway.keys import ApiKey, api_keys
 from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
@@ -57,12 +58,13 @@ class Settings(Wording):
         "What carriers call; signatures cover it. Unset: `http://` and `GATEWAY_LISTEN`",
         example="https://mask.example.com",
     )
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, _text(values.api_keys)] = _setting(
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode, _text(api_keys)] = _setting(
         "GATEWAY_API_KEYS",
         "",
-        "Keys to the API, comma-separated: `Authorization: Bearer <key>`, or Basic with the key as password. "
-        "Unset: open to everyone on loopback, no start elsewhere",
-        example="one-long-random-word,another-long-random-word",
+        "Keys to the API, comma-separated: `Authorization: Bearer <key>`, or Basic with the key as password. Each is "
+        "`name:role:secret` with the role `admin`, `operator` (all but removing numbers) or `reader`, or a secret "
+        "without a colon, which is an admin's. Unset: open to everyone on loopback, no start elsewhere",
+        example="one-long-random-word,shop:operator:another-long-random-word",
     )
     webhook_token: Annotated[SecretStr | None, _text(values.webhook_token)] = _setting(
         "GATEWAY_WEBHOOK_TOKEN",
@@ -72,6 +74,18 @@ class Settings(Wording):
     )
     insecure: Annotated[bool, _text(values.switch)] = _setting(
         "GATEWAY_INSECURE", "0", "`1` serves on any address without keys and tokens: whoever finds it reads and texts"
+    )
+    default_region: Annotated[str, _text(values.region)] = _setting(
+        "GATEWAY_DEFAULT_REGION",
+        "",
+        "The ISO country of numbers that `/v1` is given without `+`. Unset: they are refused",
+        example="US",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, _text(values.origins)] = _setting(
+        "GATEWAY_CORS_ORIGINS",
+        "",
+        "Origins whose pages may call `/v1` from a browser, comma-separated; `*` is all. Unset: none",
+        example="https://app.example.com",
     )
     quarantine_ms: Annotated[int, _text(values.duration)] = _setting(
         "GATEWAY_QUARANTINE", "7d", "How long a participant's number stays theirs after the session ended"
@@ -203,10 +217,11 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _short_secrets(settings: Settings) -> list[str]:
+    keys = tuple(key.secret for key in settings.api_keys)
     token = (settings.webhook_token,) if settings.webhook_token else ()
     return [
         f"{variable}: shorter than {SHORT_SECRET} characters, so it can be guessed. Make one with {HOW_TO_MAKE_ONE}"
-        for variable, secrets in (("GATEWAY_API_KEYS", settings.api_keys), ("GATEWAY_WEBHOOK_TOKEN", token))
+        for variable, secrets in (("GATEWAY_API_KEYS", keys), ("GATEWAY_WEBHOOK_TOKEN", token))
         if any(len(secret.get_secret_value()) < SHORT_SECRET for secret in secrets)
     ]
 

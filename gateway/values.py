@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from gateway.keywords import LONGEST, plain
+from gateway.numbers import is_region
 
 LONGEST_MS = 100 * 365 * 86_400_000  #: a century: more is a slip of the keyboard
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]*):([0-9]{1,5})")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 _LEVELS = {"CRITICAL": 50, "FATAL": 50, "ERROR": 40, "WARNING": 30, "WARN": 30, "INFO": 20, "DEBUG": 10}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -130,14 +132,19 @@ def switch(text: str) -> bool:
     return _SWITCH[text.lower()]
 
 
-def api_keys(text: str) -> tuple[SecretStr, ...]:
-    """Return the keys of a comma-separated list, each once; none for ""."""
-    keys = [key.strip() for key in text.split(",")] if text else []
-    if not all(keys):
-        raise ValueError("has an empty key beside a comma")
-    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
-        raise ValueError("has a key with white space, or with letters that an HTTP header does not carry")
-    return tuple(SecretStr(key) for key in dict.fromkeys(keys))
+def region(text: str) -> str:
+    """Return an ISO country in capitals, `US`; "" for ""."""
+    if text and not is_region(text.upper()):
+        raise ValueError("is not an ISO country of two letters that has phone numbers")
+    return text.upper()
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Return the origins of a comma-separated list, as browsers send them: no path, no slash; none for ""."""
+    found = [origin.strip() for origin in text.split(",")] if text else []
+    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in found):
+        raise ValueError("is not a list of origins, https:// and a host in lower case with nothing behind it, nor *")
+    return tuple(dict.fromkeys(found))
 
 
 def webhook_token(text: str) -> SecretStr | None:

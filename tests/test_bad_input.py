@@ -41,7 +41,7 @@ def w(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_no_route_is_forgotten_here(w: World) -> None:
-    """A new one belongs into the tables above, and so into every test below."""
+    """A new one belongs into the tables above, and so into every test below. `/v1` has tests of its own."""
     number = "%2B12065550100"
     there = {(route.method, route.rule.replace("<number>", number)) for route in w.client._app.routes}
     webhooks = {"/webhooks/<name>", "/webhooks/<name>/<token>", "/", "/texts/route", "/calls/route"}

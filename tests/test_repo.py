@@ -32,6 +32,7 @@ DOORS = {
     "psycopg": ["gateway/store/postgres.py"],
     "pydantic": [
         "gateway/settings.py",
+        "gateway/keys.py",
         "gateway/wording.py",
         "gateway/fields.py",
         "gateway/values.py",

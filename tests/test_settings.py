@@ -50,6 +50,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "listen": "127.0.0.1:8000",
         "public_url": "http://127.0.0.1:8000",
         "api_keys": (),
+        "default_region": "",
+        "cors_origins": (),
         "webhook_token": None,
         "insecure": False,
         "quarantine_ms": 604_800_000,
@@ -275,7 +277,7 @@ def test_anything_else_is_no_duration(text: str) -> None:
 
 def test_keys_are_split_at_commas_and_each_counts_once() -> None:
     settings = read_settings(GATEWAY_API_KEYS=f"{LONG}-1, {LONG}-2,{LONG}-1")
-    assert [key.get_secret_value() for key in settings.api_keys] == [f"{LONG}-1", f"{LONG}-2"]
+    assert [key.secret.get_secret_value() for key in settings.api_keys] == [f"{LONG}-1", f"{LONG}-2"]
 
 
 def test_secrets_do_not_show() -> None:

@@ -11,20 +11,24 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.errors import ConfigError
-from gateway.store.claims import ClaimUnit
+from gateway.store.answers import AnswerUnit
 from gateway.store.db import Database, Row
 from gateway.store.outbox import NEVER
+from gateway.store.pool import LOOK
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.schema import migrate
 from gateway.store.sqlite import SqliteDatabase
 
-__all__ = ["NEVER", "Row", "Store", "Tx", "check"]
+__all__ = ["LOOK", "NEVER", "Row", "Store", "Tx", "check"]
 
 T = TypeVar("T")
 
 
-class Tx(ClaimUnit):
-    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims: one upon another."""
+class Tx(AnswerUnit):
+    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, answers.
+
+    One upon another.
+    """
 
 
 class Store:

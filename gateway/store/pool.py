@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection
 
 from gateway.errors import NumberExists, NumberInUse, NumberUnknown
-from gateway.records import NumberState, PoolNumber
+from gateway.records import NumberFilter, NumberState, PoolFigures, PoolNumber
 from gateway.store.db import Row, Statement
 from gateway.store.events import EventUnit
 
@@ -24,24 +24,36 @@ _RELEASE = Statement(
     "UPDATE numbers SET live = live - :legs, shuffle = :shuffle, "
     "exclusive = CASE WHEN exclusive = :session THEN NULL ELSE exclusive END WHERE number = :number"
 )
+_ADD = Statement(
+    "INSERT INTO numbers (number, seq, carrier, state, region, shuffle, live, exclusive, created_at, label, version) "
+    "VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :shuffle, "
+    "0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
+)
+
+LOOK = 2048  #: numbers that one page of a list looks at, at most
+_CHUNK = 256
+_PAGE = Statement("SELECT * FROM numbers WHERE number > :after ORDER BY number LIMIT :count")
+_PAGE_OF_LABEL = Statement(
+    "SELECT * FROM numbers WHERE label = :label AND label <> '' AND number > :after ORDER BY number LIMIT :count"
+)
+_PAGE_OF_REGION = Statement(
+    "SELECT * FROM numbers WHERE region = :region AND number > :after ORDER BY number LIMIT :count"
+)
+_PAGE_OF_CARRIER = Statement(
+    "SELECT * FROM numbers WHERE carrier = :carrier AND number > :after ORDER BY number LIMIT :count"
+)
+_PAGE_OF_STATE = Statement(
+    "SELECT * FROM numbers WHERE state = :state AND state <> 'active' AND number > :after ORDER BY number LIMIT :count"
+)
 
 
 class PoolUnit(EventUnit):
     """What a unit of work can do with the pool."""
 
-    def add_number(self, number: str, carrier: str, region: str, now: int) -> None:
+    def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
         """Add an E.164 number. Raises `NumberExists`, whoever's it is."""
-        rows = self.query(
-            "INSERT INTO numbers (number, seq, carrier, state, region, shuffle, live, exclusive, created_at) "
-            "VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :shuffle, "
-            "0, NULL, :now) ON CONFLICT (number) DO NOTHING RETURNING number",
-            number=number,
-            carrier=carrier,
-            region=region,
-            shuffle=secrets.randbelow(SHUFFLE),
-            now=now,
-        )
-        if not rows:
+        shuffle = secrets.randbelow(SHUFFLE)
+        if not self.run(_ADD, number=number, carrier=carrier, region=region, shuffle=shuffle, now=now, label=label):
             raise NumberExists("the number is in the pool already")
 
     def remove_number(self, number: str, carrier: str) -> None:
@@ -56,13 +68,25 @@ class PoolUnit(EventUnit):
     def set_number_state(self, number: str, carrier: str, state: NumberState) -> None:
         """Say what a number of `carrier` may be used for. Raises `NumberUnknown`. Live sessions on it go on."""
         rows = self.query(
-            "UPDATE numbers SET state = :state WHERE number = :number AND carrier = :carrier RETURNING number",
+            "UPDATE numbers SET state = :state, version = version + 1 WHERE number = :number AND carrier = :carrier "
+            "RETURNING number",
             state=state.value,
             number=number,
             carrier=carrier,
         )
         if not rows:
             raise NumberUnknown("the number is not in the pool")
+
+    def change_number(self, number: str, *, state: NumberState, region: str, label: str) -> None:
+        """Say anew what a number may be used for, where it is, and what it is called."""
+        self.query(
+            "UPDATE numbers SET state = :state, region = :region, label = :label, version = version + 1 "
+            "WHERE number = :number",
+            state=state.value,
+            region=region,
+            label=label,
+            number=number,
+        )
 
     def number(self, number: str) -> PoolNumber | None:
         """Return the number, or None if it is not in the pool."""
@@ -73,6 +97,55 @@ class PoolUnit(EventUnit):
         """Return every number of a carrier, in the order they were added."""
         rows = self.query("SELECT * FROM numbers WHERE carrier = :carrier ORDER BY seq", carrier=carrier)
         return [_pool_number(row) for row in rows]
+
+    def numbers_page(self, wanted: NumberFilter, after: str, count: int) -> tuple[list[PoolNumber], str | None]:
+        """Return up to `count` numbers behind the number `after`, and where to go on; None: there are no more.
+
+        By the index that serves the filter best; what it leaves to sort out is looked at `LOOK` rows at a time, so
+        that a page may hold less than `count`, or nothing, and there are more all the same.
+        """
+        statement, looked = _best(wanted), 0
+        found: list[PoolNumber] = []
+        while looked < LOOK:
+            rows = self.run(
+                statement,
+                label=wanted.label,
+                region=wanted.region,
+                carrier=wanted.carrier,
+                state=wanted.state and wanted.state.value,
+                after=after,
+                count=_CHUNK,
+            )
+            for one in map(_pool_number, rows):
+                if wanted.fits(one) and len(found) == count:
+                    return found, found[-1].number
+                found += [one] if wanted.fits(one) else []
+                after = one.number
+            if len(rows) < _CHUNK:
+                return found, None
+            looked += len(rows)
+        return found, after
+
+    def pool_figures(self, now: int) -> list[PoolFigures]:
+        """Return the figures of each carrier and country. Looks at every number and every lease."""
+        rows = self.query(
+            "SELECT carrier, region, COUNT(*) AS numbers, COUNT(CASE WHEN state = 'active' THEN 1 END) AS active, "
+            "COUNT(CASE WHEN state = 'draining' THEN 1 END) AS draining, COUNT(exclusive) AS exclusive, "
+            "COUNT(CASE WHEN state = 'active' AND exclusive IS NULL THEN 1 END) AS shareable "
+            "FROM numbers GROUP BY carrier, region ORDER BY carrier, region"
+        )
+        leases = self.query(
+            "SELECT carrier, region, SUM(live) AS live, SUM(quarantined) AS quarantined, MAX(live) AS most, "
+            "MAX(shared) AS most_shared FROM (SELECT n.carrier, n.region, l.participant, "
+            "COUNT(CASE WHEN l.state = 'live' THEN 1 END) AS live, "
+            "COUNT(CASE WHEN l.state = 'live' AND n.exclusive IS NULL THEN 1 END) AS shared, "
+            "COUNT(CASE WHEN l.state = 'quarantined' AND l.until > :now THEN 1 END) AS quarantined "
+            "FROM leases l JOIN numbers n ON n.number = l.mask GROUP BY n.carrier, n.region, l.participant) AS each "
+            "GROUP BY carrier, region",
+            now=now,
+        )
+        held = {(row["carrier"], row["region"]): row for row in leases}
+        return [_figures(row, held.get((row["carrier"], row["region"]), {})) for row in rows]
 
     def free_numbers(self, carrier: str, count: int) -> list[str]:
         """Return up to `count` numbers that no live session is on, starting at a random one."""
@@ -114,4 +187,33 @@ def _pool_number(row: Row) -> PoolNumber:
         live=row["live"],
         session=row["exclusive"],
         created_at=row["created_at"],
+        label=row["label"],
+        version=row["version"],
+    )
+
+
+def _best(wanted: NumberFilter) -> Statement:
+    """Return the statement that looks at the fewest rows; `state` is indexed for the few that are not active."""
+    if wanted.label:
+        return _PAGE_OF_LABEL
+    if wanted.state not in (None, NumberState.ACTIVE):
+        return _PAGE_OF_STATE
+    if wanted.region is not None:
+        return _PAGE_OF_REGION
+    return _PAGE if wanted.carrier is None else _PAGE_OF_CARRIER
+
+
+def _figures(numbers: Row, leases: Row) -> PoolFigures:
+    return PoolFigures(
+        carrier=numbers["carrier"],
+        region=numbers["region"],
+        active=numbers["active"],
+        draining=numbers["draining"],
+        disabled=numbers["numbers"] - numbers["active"] - numbers["draining"],
+        exclusive=numbers["exclusive"],
+        shareable=numbers["shareable"],
+        live=int(leases.get("live", 0)),
+        quarantined=int(leases.get("quarantined", 0)),
+        most=leases.get("most", 0),
+        most_shared=leases.get("most_shared", 0),
     )

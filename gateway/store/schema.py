@@ -99,7 +99,23 @@ CREATE TABLE help_answers (
 CREATE INDEX help_answers_at ON help_answers (sent_at);
 """
 
-MIGRATIONS = (FIRST, SECOND)
+THIRD = """
+-- what our own API says of a number; its version goes up with each change that somebody asked for
+ALTER TABLE numbers ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE numbers ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+CREATE INDEX numbers_by_carrier ON numbers (carrier, number);
+CREATE INDEX numbers_by_region ON numbers (region, number);
+CREATE INDEX numbers_by_label ON numbers (label, number) WHERE label <> '';
+CREATE INDEX numbers_by_state ON numbers (state, number) WHERE state <> 'active';
+
+-- what requests with an Idempotency-Key were answered
+CREATE TABLE answers (
+    caller TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL, headers TEXT NOT NULL,
+    body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (caller, key));
+CREATE INDEX answers_at ON answers (created_at);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 
 
 def migrate(db: Database[U]) -> int:

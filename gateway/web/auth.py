@@ -1,4 +1,4 @@
-"""Who may use the API: a key, as `Authorization: Bearer <key>` or as the password of HTTP Basic."""
+"""Who may use the API: a key, as `Authorization: Bearer <key>` or as the password of HTTP Basic, and its role."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import bottle
-from pydantic import SecretStr
 
+from gateway.keys import ApiKey, Role
 from gateway.web.bodies import read_header
 from gateway.web.errors import problem
 
@@ -17,27 +17,42 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="maskgate", Basic realm="maskgat
 
 
 class KeyRequired:
-    """A Bottle plugin: without one of `keys` the answer is 401. With no keys at all everybody may."""
+    """A Bottle plugin: without one of `keys` the answer is 401, with one of too small a role 403.
+
+    What only looks (GET) is for readers, everything else for operators, unless `role` says otherwise. With no keys at
+    all everybody may do everything.
+    """
 
     name = "key_required"
     api = 2
 
-    def __init__(self, keys: Sequence[SecretStr]) -> None:
-        self._keys = [key.get_secret_value().encode() for key in keys]
+    def __init__(self, keys: Sequence[ApiKey], role: Role | None = None) -> None:
+        self._keys = keys
+        self._role = role
 
     def apply(self, callback: Any, route: bottle.Route) -> Any:
         """Return `callback` behind the check."""
-        if not self._keys:
-            return callback
+        least = self._role or (Role.READER if route.method == "GET" else Role.OPERATOR)
 
         def checked(*args: Any, **kwargs: Any) -> Any:
-            given = given_key(read_header("Authorization"))
-            # every key is compared, so that the time tells nothing
-            if not any([equal(given, key) for key in self._keys]):  # noqa: C419
-                return problem(401, "Send a key of GATEWAY_API_KEYS: Authorization: Bearer <key>.", _CHALLENGE)
+            admitted(self._keys, least)
             return callback(*args, **kwargs)
 
         return checked
+
+
+def admitted(keys: Sequence[ApiKey], least: Role) -> ApiKey | None:
+    """Return the key of the request, None where there are none to be had. Raises the answer, 401 or 403."""
+    if not keys:
+        return None
+    given = given_key(read_header("Authorization"))
+    # every key is compared, so that the time tells nothing
+    found = [key for key in keys if equal(given, key.secret.get_secret_value().encode())]
+    if not found:
+        raise problem(401, "Send a key of GATEWAY_API_KEYS: Authorization: Bearer <key>.", _CHALLENGE)
+    if found[0].role < least:
+        raise problem(403, f"This needs a key with the role {least}; the one sent has the role {found[0].role}.")
+    return found[0]
 
 
 def given_key(header: str) -> bytes:

@@ -15,9 +15,11 @@ from gateway.logs import log_bug
 log = logging.getLogger(__name__)
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> bottle.HTTPResponse:
-    """Return a problem document: what is wrong and what to do, in `detail`."""
-    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem(
+    status: int, detail: str, headers: dict[str, str] | None = None, *, type: str = "about:blank", **members: Any
+) -> bottle.HTTPResponse:
+    """Return a problem document: what is wrong and what to do, in `detail`; `members` are part of it or replace it."""
+    document = {"type": type, "title": HTTPStatus(status).phrase, "status": status, "detail": detail} | members
     return bottle.HTTPResponse(
         json.dumps(document), status, {"Content-Type": "application/problem+json"} | (headers or {})
     )

@@ -16,6 +16,7 @@ import bottle
 
 from gateway import sessions
 from gateway.errors import InvalidNumber, NoNumberFree, NumberExists, NumberInUse, NumberUnknown
+from gateway.keys import Role
 from gateway.numbers import e164, region, typed
 from gateway.records import Origin, Session
 from gateway.store import Tx
@@ -38,6 +39,7 @@ def make_app(context: Context) -> bottle.Bottle:
     app = bottle.Bottle()
     app.install(Failures())
     keys = KeyRequired(context.settings.api_keys)
+    admins = KeyRequired(context.settings.api_keys, Role.ADMIN)
     for path, method, handler in (
         ("/api/rest/numberPool", "GET", list_numbers),
         ("/api/rest/numberPool", "POST", add_numbers),
@@ -46,7 +48,7 @@ def make_app(context: Context) -> bottle.Bottle:
         ("/api/rest/numberMask/<number>", "GET", show_mask),
         ("/api/rest/numberMask/<number>", "DELETE", clear_mask),
     ):
-        app.route(path, method, partial(handler, context), apply=keys)
+        app.route(path, method, partial(handler, context), apply=admins if handler is remove_number else keys)
     for path in ("/texts/route", "/calls/route"):
         app.route(path, ["GET", "POST"], partial(inbound, context))
     return app

@@ -22,6 +22,7 @@ from gateway.errors import (
     SessionUnknown,
     StoreUnavailable,
 )
+from gateway.keys import Role
 from gateway.numbers import digits, e164, region, typed
 from gateway.records import Message, NumberState, Origin, PoolNumber, Session
 from gateway.sessions import Opened
@@ -49,6 +50,7 @@ def make_app(context: Context) -> bottle.Bottle:
     app = bottle.Bottle()
     app.install(Failures())
     keys = KeyRequired(context.settings.api_keys)
+    admins = KeyRequired(context.settings.api_keys, Role.ADMIN)
     for path, method, handler in (
         ("/tn", "GET", list_numbers),
         ("/tn", "POST", add_number),
@@ -57,7 +59,7 @@ def make_app(context: Context) -> bottle.Bottle:
         ("/session", "POST", start_session),
         ("/session", "DELETE", end_session),
     ):
-        app.route(path, method, partial(handler, context), apply=keys)
+        app.route(path, method, partial(handler, context), apply=admins if handler is remove_number else keys)
     app.route("/", "POST", partial(inbound, context))
     return app
 

@@ -1,0 +1,48 @@
+"""Our own API, below `/v1`. The table of operations; operations.py says how a resource is added."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import bottle
+
+from gateway.web.context import Context
+from gateway.web.v1 import docs, openapi, pool
+from gateway.web.v1.operations import Answer, Call, Nothing, Operation
+from gateway.web.v1.routes import make_routes
+
+Table = tuple[Operation[Any, Any, Any], ...]
+
+#: One for each resource, in the order of the docs.
+RESOURCES = (pool,)
+
+
+def make_app(context: Context) -> bottle.Bottle:
+    """Return the routes of v1."""
+    return make_routes(context, table(context))
+
+
+def table(context: Context) -> Table:
+    """Return every operation there is, those that describe the others too."""
+    resources: Table = tuple(one for resource in RESOURCES for one in resource.operations(context))
+    described = (*resources, _describing(""))
+    document = json.dumps(openapi.document(described, context.carriers))
+    return (*resources, _describing(document), *docs.operations(json.loads(document)))
+
+
+def _describing(document: str) -> Operation[Any, Any, Any]:
+    """Return the operation that answers with the document, which describes that one as well."""
+
+    def show_openapi(call: Call[Nothing, Nothing, Nothing]) -> Answer:
+        return Answer(body=document)
+
+    return Operation(
+        method="GET",
+        path="/v1/openapi.json",
+        id="show_openapi",
+        summary="Describe this API as OpenAPI 3.1",
+        role=None,
+        answers={200: None},
+        handler=show_openapi,
+    )

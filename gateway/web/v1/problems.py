@@ -1,0 +1,161 @@
+"""Problem documents (RFC 9457) of v1: every type there is, and the one place where our errors become one.
+
+`type` is `/v1/docs/problems#<slug>`, where it is explained; what plain HTTP says already (401, 404, 405 …) is
+`about:blank`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bottle
+from pydantic import BaseModel, ConfigDict
+
+from gateway.errors import (
+    GatewayError,
+    InvalidNumber,
+    NoNumberFree,
+    NumberExists,
+    NumberInUse,
+    NumberUnknown,
+    SessionUnknown,
+)
+from gateway.web.errors import problem
+
+MOST = 100  #: wrong fields that are named in one answer
+WHERE = "/v1/docs/problems"
+
+
+class Wrong(BaseModel):
+    """One thing that is wrong with a request. `detail` never holds the value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    pointer: str | None = None  #: JSON Pointer into the body
+    parameter: str | None = None  #: or the name of a path or query parameter, or of a header
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """What is wrong, and what to do. Further members belong to the type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Wrong] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemType:
+    """A kind of problem, as `/v1/docs/problems` explains it."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str  #: a sentence or two: what it is, what to do
+
+    @property
+    def uri(self) -> str:
+        """Return what stands in `type`."""
+        return f"{WHERE}#{self.slug}"
+
+
+def _type(slug: str, status: int, title: str, meaning: str) -> ProblemType:
+    return ProblemType(slug=slug, status=status, title=title, meaning=meaning)
+
+
+INVALID = _type(
+    "invalid",
+    422,
+    "Something in the request is wrong",
+    "`errors` names every wrong field: those of the body by `pointer` (JSON Pointer), those of path, query and headers "
+    "by `parameter`. Nothing was changed.",
+)
+UNREADABLE = _type(
+    "unreadable", 400, "The request cannot be read", "The body must be one JSON object in UTF-8, the query be UTF-8."
+)
+MEDIA_TYPE = _type("media-type", 415, "The body is no JSON", "Send the header `Content-Type: application/json`.")
+BAD_CURSOR = _type(
+    "cursor",
+    400,
+    "The cursor is not one of this list",
+    "Send `next` as it was answered, with the same filters; or leave it out to begin again.",
+)
+KEY_REUSED = _type(
+    "idempotency-key-reused",
+    422,
+    "The Idempotency-Key belongs to another request",
+    "A key stands for one request. Choose a new one for each; only repeats of the same request bear the same.",
+)
+CHANGED = _type(
+    "changed",
+    412,
+    "It was changed meanwhile",
+    "`If-Match` names another version than the one there is: get it again, and decide again.",
+)
+NUMBER_UNKNOWN = _type("number-unknown", 404, "The number is not in the pool", "See `GET /v1/pool`.")
+NUMBER_EXISTS = _type(
+    "number-exists", 409, "The number is in the pool already", "Nothing was added. A number never changes its carrier."
+)
+NUMBER_IN_USE = _type(
+    "number-in-use",
+    409,
+    "A live session holds the number",
+    "`session` is one of them. Set the number to `draining`: it gets no new ones. Remove it when they have ended.",
+)
+NO_NUMBER_FREE = _type(
+    "no-number-free",
+    409,
+    "No number of the pool can carry the session",
+    "Add numbers, or end sessions. `GET /v1/pool/figures` says what is missing.",
+)
+SESSION_UNKNOWN = _type("session-unknown", 404, "There is no such session", "See `GET /v1/sessions`.")
+
+#: What the core raises, as what it is answered. A subclass comes before its base.
+OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
+    InvalidNumber: INVALID,
+    NumberUnknown: NUMBER_UNKNOWN,
+    NumberExists: NUMBER_EXISTS,
+    NumberInUse: NUMBER_IN_USE,
+    NoNumberFree: NO_NUMBER_FREE,
+    SessionUnknown: SESSION_UNKNOWN,
+}
+
+
+def every_type() -> list[ProblemType]:
+    """Return every type of this module, in the order they are written down."""
+    return [value for value in globals().values() if isinstance(value, ProblemType)]
+
+
+class Refusal(Exception):
+    """A request is answered with a problem. Raised in a unit of work, it leaves nothing written."""
+
+    def __init__(self, type: ProblemType, detail: str, *, errors: Sequence[Wrong] = (), **members: Any) -> None:
+        """`detail` and `errors` never hold a value of the request; `members` become further members."""
+        super().__init__(detail)
+        self.type = type
+        self.detail = detail
+        self.errors = errors
+        self.members = members
+
+    def document(self) -> bottle.HTTPResponse:
+        """Return the answer."""
+        members: dict[str, Any] = {"title": self.type.title} | self.members
+        detail = self.detail
+        if self.errors:
+            members["errors"] = [wrong.model_dump(exclude_none=True) for wrong in self.errors[:MOST]]
+        if len(self.errors) > MOST:
+            detail += f" The first {MOST} of {len(self.errors)} are named."
+        return problem(self.type.status, detail, type=self.type.uri, **members)
+
+
+def refusal_for(error: GatewayError) -> Refusal | None:
+    """Return what an error of the core is answered with, None where it is no answer but a failure of ours."""
+    found = next((type for kind, type in OF_ERRORS.items() if isinstance(error, kind)), None)
+    if found is None:
+        return None
+    members: dict[str, Any] = {"session": error.session} if isinstance(error, NumberInUse) else {}
+    return Refusal(found, f"{str(error).capitalize()}.", **members)

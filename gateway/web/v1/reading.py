@@ -1,0 +1,155 @@
+"""A request, read and judged in one place: path, query, headers and body against the models of its operation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
+
+import bottle
+from pydantic import BaseModel, ValidationError
+
+from gateway.web.bodies import read_header, read_object
+from gateway.web.context import Context
+from gateway.web.v1.operations import Call, Nothing, Operation
+from gateway.web.v1.problems import INVALID, MEDIA_TYPE, UNREADABLE, Refusal, Wrong
+from gateway.web.v1.types import Grounds
+
+M = TypeVar("M", bound=BaseModel)
+
+KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
+MATCH_PATTERN = r'^(\*|"[\x21\x23-\x7e]{0,64}"(, ?"[\x21\x23-\x7e]{0,64}"){0,9})$'
+
+#: pydantic's words, where they are not ours.
+_WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "is no field of this request",
+    "union_tag_invalid": "is of no known kind",
+}
+_NUL = "holds a NUL character"
+
+
+class _Header(NamedTuple):
+    name: str
+    pattern: str
+    words: str
+
+
+IDEMPOTENCY_KEY = _Header("Idempotency-Key", KEY_PATTERN, "is not 1 to 255 characters of ASCII without blanks")
+IF_MATCH = _Header("If-Match", MATCH_PATTERN, 'is neither * nor ETags such as "3"')
+
+
+def read_call(
+    context: Context, operation: Operation[Any, Any, Any], params: Mapping[str, str], caller: str
+) -> Call[Any, Any, Any]:
+    """Return the request as a call of `operation`. Raises `Refusal`, which names everything that is wrong with it."""
+    body = _body(operation)
+    query, wrong = _query()
+    grounds = Grounds(default_region=context.settings.default_region, carriers=context.carriers)
+    read = (
+        _judged(operation.params, dict(params), grounds, wrong, "parameter"),
+        _judged(operation.query, query, grounds, wrong, "parameter"),
+        _judged(operation.body, body, grounds, wrong, "pointer"),
+    )
+    key = _header(IDEMPOTENCY_KEY, wrong) if operation.takes_key else ""
+    if_match = _header(IF_MATCH, wrong) if operation.versioned and operation.method != "GET" else ""
+    if wrong:
+        raise Refusal(INVALID, "Nothing was changed. `errors` says what is wrong.", errors=wrong)
+    target = str(bottle.request.path)
+    return Call(
+        context=context,
+        now=context.clock(),
+        caller=caller,
+        path=read[0],
+        query=read[1],
+        body=read[2],
+        target=target,
+        fingerprint=_fingerprint(operation.method, target, query, body),
+        idempotency_key=key,
+        if_match=if_match,
+    )
+
+
+def _body(operation: Operation[Any, Any, Any]) -> dict[str, Any]:
+    """Return the body as an object; none at all is an empty one, and so its missing fields are named."""
+    if operation.body is Nothing:
+        return {}
+    if not bottle.request.content_length and not bottle.request.chunked:
+        return {}
+    kind = read_header("Content-Type").partition(";")[0].strip().lower()
+    if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
+        # a page of another origin may send forms and plain text unasked, JSON only if CORS allows it
+        raise Refusal(MEDIA_TYPE, "Send JSON, and the header Content-Type: application/json.")
+    body = read_object()
+    if body is None:
+        raise Refusal(UNREADABLE, "The body must be a JSON object.")
+    return body
+
+
+def _query() -> tuple[dict[str, str], list[Wrong]]:
+    """Return the fields of the query, and those that stand there twice as wrong."""
+    raw = bottle.request.environ.get("QUERY_STRING", "")
+    try:
+        pairs = parse_qsl(raw.encode("latin-1").decode("utf-8"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise Refusal(UNREADABLE, "The query is not UTF-8.") from None
+    names = [name for name, _ in pairs]
+    twice = [Wrong(parameter=name, detail="is given twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+    return dict(pairs), twice
+
+
+def _header(header: _Header, wrong: list[Wrong]) -> str:
+    """Return a header, "" where there is none; one of another form is wrong."""
+    value = read_header(header.name)
+    if value and not re.fullmatch(header.pattern, value):
+        wrong.append(Wrong(parameter=header.name, detail=header.words))
+    return value
+
+
+def _judged(model: type[M], given: dict[str, Any], grounds: Grounds, wrong: list[Wrong], named_by: str) -> M | None:
+    """Return what was given as `model`, or None with what is wrong about it added to `wrong`."""
+    found = [_wrong(named_by, place, _NUL) for place in _places_of_nul(given)]
+    try:
+        if not found and named_by == "pointer":  # JSON has types of its own: "5" is no number there
+            return model.model_validate_json(json.dumps(given), strict=True, context=grounds)
+        if not found:
+            return model.model_validate(given, context=grounds)
+    except ValidationError as error:
+        found = [
+            _wrong(named_by, one["loc"], _WORDS.get(one["type"]) or one["msg"].removeprefix("Value error, "))
+            for one in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    wrong.extend(found)
+    return None
+
+
+def _wrong(named_by: str, place: tuple[int | str, ...], detail: str) -> Wrong:
+    if named_by == "parameter":
+        return Wrong(parameter=str(place[0]) if place else "", detail=detail)
+    return Wrong(pointer="".join(f"/{_escaped(str(part))}" for part in place), detail=detail)
+
+
+def _escaped(part: str) -> str:
+    """Return a step of a JSON Pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def _places_of_nul(value: Any, place: tuple[int | str, ...] = ()) -> list[tuple[int | str, ...]]:
+    """Return where strings hold NUL, which no database takes. Keys are named by their object's place."""
+    if isinstance(value, str):
+        return [place] if "\x00" in value else []
+    if isinstance(value, dict):
+        keys = [place] if any("\x00" in key for key in value) else []
+        return keys + [found for key, one in value.items() for found in _places_of_nul(one, (*place, key))]
+    if isinstance(value, list):
+        return [found for i, one in enumerate(value) for found in _places_of_nul(one, (*place, i))]
+    return []
+
+
+def _fingerprint(method: str, target: str, query: dict[str, str], body: dict[str, Any]) -> str:
+    """Return what tells this request from another: of the words of people nothing can be read from it."""
+    said = json.dumps([method, target, query, body], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
