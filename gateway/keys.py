@@ -29,7 +29,7 @@ class ApiKey:
     secret: SecretStr
 
 
-def api_keys(text: str) -> tuple[ApiKey, ...]:
+def read_keys(text: str) -> tuple[ApiKey, ...]:
     """Return the keys of a comma-separated list, each once; none for "".
 
     Each is `name:role:secret`, or a secret alone, which is an admin's. A secret that stands alone holds no colon, so

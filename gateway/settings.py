@@ -21,7 +21,7 @@ from gateway import values
 from gateway.errors import ConfigError
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
-from gateway.keys import ApiKey, api_keys
+from gateway.keys import ApiKey, read_keys
 from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
@@ -58,7 +58,7 @@ class Settings(Wording):
         "What carriers call; signatures cover it. Unset: `http://` and `GATEWAY_LISTEN`",
         example="https://mask.example.com",
     )
-    api_keys: Annotated[tuple[ApiKey, ...], NoDecode, _text(api_keys)] = _setting(
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode, _text(read_keys)] = _setting(
         "GATEWAY_API_KEYS",
         "",
         "Keys to the API, comma-separated: `Authorization: Bearer <key>`, or Basic with the key as password. Each is "
