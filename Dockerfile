@@ -10,7 +10,7 @@ COPY . .
 
 FROM source AS build
 RUN python -m venv /opt/gateway \
- && /opt/gateway/bin/pip install . ./plugins/*
+ && /opt/gateway/bin/pip install '.[postgres]' ./plugins/*
 
 # Root, so that the report can be written into a folder of whoever mounts it.
 FROM source AS test

@@ -59,21 +59,38 @@ def main(ctx: click.Context) -> None:
 
 
 @main.command()
-def serve() -> None:
+@click.option("--no-dispatch", is_flag=True, help="Send nothing: `gateway dispatch` does, beside this or elsewhere.")
+def serve(no_dispatch: bool) -> None:
     """Run the gateway until it is told to stop.
 
     Takes what carriers send, answers the API, and sends what is owed. One line each says the version, where it
     listens, the database, the carriers and who may use the API; the last one, `ready on http://…`, comes when requests
     are served. Ctrl-C or SIGTERM stop it: what it accepted is kept and sent by the next start.
-    """
-    settings = read_settings()
-    found = plugins.find_carriers()
-    if not found:
-        raise ConfigError(plugins.HOW_TO_GET_ONE)
-    logs.configure(settings.log_level, {each.carrier.__module__.partition(".")[0] for each in found.values()})
-    from gateway.server import serve as run
 
-    run(settings, say=click.echo)  # flushes each line: whoever waits for `ready` reads a pipe
+    With GATEWAY_WORKERS it runs as several processes that share the address: each takes requests and sends, one that
+    dies is replaced, and a stop stops them all.
+    """
+    settings = _settings_for_a_run()
+    from gateway.program import serve as run
+
+    run(
+        settings, dispatches=not no_dispatch, say=click.echo
+    )  # flushes each line: whoever waits for `ready` reads a pipe
+
+
+@main.command()
+def dispatch() -> None:
+    """Send what is owed, and serve no requests.
+
+    For a database that `gateway serve --no-dispatch` fills, on this host or another: sends what waits, ends what is
+    over, and takes up what a process that died was sending. Give it the same settings, for it tells carriers where
+    their receipts go. As many as you like may run at a time; they share the pace. The last of its first lines ends in
+    `dispatching`. Ctrl-C or SIGTERM stop it: what is being sent is finished first.
+    """
+    settings = _settings_for_a_run()
+    from gateway.program import dispatch as run
+
+    run(settings, say=click.echo)
 
 
 @main.command()
@@ -138,6 +155,14 @@ def check(ctx: click.Context) -> None:
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else NOT_A_TERMINAL, highlight=False, markup=False, emoji=False)
+
+
+def _settings_for_a_run() -> Settings:
+    """Return the settings, and let the log begin. Raises `ConfigError`."""
+    settings = read_settings()
+    found = plugins.find_carriers()
+    logs.configure(settings.log_level, {each.carrier.__module__.partition(".")[0] for each in found.values()})
+    return settings
 
 
 def _settings_if_right() -> Settings | None:

@@ -101,15 +101,14 @@ class Ask:
 
 #: By carrier, each message with the references that belong to others of its lane.
 Claimed = dict[str, list[tuple[Message, frozenset[str]]]]
+#: What was claimed, the messages whose recipients turned out to have blocked the mask, when to look again (ms).
+Turned = tuple[Claimed, list[Message], int]
 
 
 def turn(
     tx: Tx, owner: str, outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask], now: int
-) -> tuple[Claimed, list[Message], int]:
-    """Settle `outcomes`, then claim what `asks` have room for.
-
-    Return that, the messages whose recipients turned out to have blocked the mask, and when to look again (ms).
-    """
+) -> Turned:
+    """Settle `outcomes`, then claim what `asks` have room for, and return what came of it."""
     blocked = []
     tx.lock_paces((outcome.message.mask for outcome, _ in outcomes), _accounts(outcomes, asks))
     for outcome, hold in outcomes:
@@ -118,16 +117,25 @@ def turn(
         if hold is not None:
             hold_back(tx, outcome.message, hold)
         tell_operator(tx, outcome, now)
-    claimed, wake_at = {}, NEVER
+    claimed = {}
     for name, ask in asks.items():
-        circuit, heads = ask.desk.circuit, list[Message]()
+        heads = list[Message]()
         if ask.room > 0:
             heads = tx.claim(name, owner, rate=ask.rate, weigh=ask.desk.weigh, room=ask.room, now=now)
-            wake_at = min(wake_at, tx.next_due(name)) if len(heads) < ask.room else wake_at
-        elif circuit.probe_at is not None and circuit.probe_at > now:
-            wake_at = min(wake_at, circuit.probe_at)  # else the probe is out, and its answer rings
         claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
-    return claimed, blocked, wake_at
+    return claimed, blocked, now if any(claimed.values()) else next_due(tx, asks, now)
+
+
+def next_due(tx: Tx, asks: Mapping[str, Ask], now: int) -> int:
+    """Return when something is due that there is room for (ms): one look at an index for each carrier."""
+    wake_at = NEVER
+    for name, ask in asks.items():
+        probe_at = ask.desk.circuit.probe_at
+        if ask.room > 0:
+            wake_at = min(wake_at, tx.next_due(name))
+        elif probe_at is not None and probe_at > now:
+            wake_at = min(wake_at, probe_at)  # else the probe is out, and its answer rings
+    return wake_at
 
 
 def _accounts(outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask]) -> set[str]:

@@ -10,15 +10,15 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from time import monotonic
 
 from gateway import retry, unreachable
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
-from gateway.desk import Ask, Desk, Hold, turn
+from gateway.desk import Ask, Desk, Hold, Turned, next_due, turn
+from gateway.dispatching import ALONE, Dispatching, Part
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import EventLog, sweep
 from gateway.logs import log_bug
@@ -32,17 +32,22 @@ from gateway.store import NEVER, Store, Tx
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0  #: seconds between two looks at the store when nothing rings
+POLL = 0.2  #: seconds between two looks at the store when nothing rings: other processes may enqueue
+LOCKED_MS = 20  #: before what is due is looked at again that another process is at work on just now
 HOUSEKEEPING_MS = 1_000
 CLOCK_STEP_MS = 1_000  #: a clock that goes back by more was set; by less, it was put right
 RENEWAL_MS = 5_000
-FREE_THREADS = 2  #: threads that answer HTTP and never wait for a carrier
 
 ReceiptUrl = Callable[[str], str]
+Outcomes = list[tuple[Outcome, Hold | None]]
 
 
-class Dispatcher:
-    """Sends what waits in the outbox through the carriers it is given."""
+class Dispatcher(Dispatching):
+    """Sends what waits in the outbox through the carriers it is given.
+
+    Several may be at work on one database, in processes of their own: what they claim, and how fast, is decided there.
+    Whether a carrier is out each finds for itself.
+    """
 
     def __init__(
         self,
@@ -53,8 +58,9 @@ class Dispatcher:
         receipt_url: ReceiptUrl = lambda carrier: "",
         clock: Clock = now_ms,
         dice: Dice = random.random,
+        part: Part = ALONE,
     ) -> None:
-        self._store = store
+        super().__init__(store, settings.threads)
         self._settings = settings
         self._receipt_url = receipt_url
         self._clock = clock
@@ -65,14 +71,12 @@ class Dispatcher:
         self._unsettled: list[tuple[Desk, Attempt, Hold | None]] = []
         self._bell = threading.Condition()
         self._rung = False
-        self._news = threading.Condition()  # notified whenever outcomes were settled
-        self._waiters = threading.BoundedSemaphore(max(1, settings.threads - FREE_THREADS))
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
-        self._events = EventLog(store)
+        self._events = EventLog(store, part.logged) if part.logs_events else None
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -105,37 +109,13 @@ class Dispatcher:
         desk = self._desks.get(carrier)
         return desk is None or desk.circuit.is_open
 
-    def wait_until_answered(self, ids: Collection[int], timeout: float) -> list[Message]:
-        """Wait until the carrier has answered once for each message, at most `timeout` seconds; return them.
-
-        An error is an answer too. While the carrier is out nobody waits, and never so many at once that no thread
-        is left to take webhooks.
-        """
-        may_wait = self._waiters.acquire(blocking=False)
-        try:
-            return self._wait_until_answered(ids, timeout if may_wait else 0.0)
-        finally:
-            if may_wait:
-                self._waiters.release()
-
-    def _wait_until_answered(self, ids: Collection[int], timeout: float) -> list[Message]:
-        deadline = monotonic() + timeout
-        with self._news:
-            while True:
-                messages = self._store.read(lambda tx: [tx.message(id) for id in ids])
-                waiting = [m for m in messages if not _answered(m) and not self.is_out(m.carrier)]
-                left = deadline - monotonic()
-                if not waiting or left <= 0 or not self.alive:
-                    return messages
-                self._news.wait(min(left, POLL))
-
     # --- the loop -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
-                return self._events.flush()
+                return self._log_events()
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -161,23 +141,30 @@ class Dispatcher:
         outcomes = [(self._judge(desk, one, now), hold) for desk, one, hold in self._unsettled]
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
         rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
-        asked = {name: Ask(desk=self._desks[name], room=room) for name, room in rooms.items()}
-        claimed, blocked, wake_at = self._store.write(
-            lambda tx: turn(tx, self._owner, outcomes, asked, now), shared=True
-        )
+        asks = {name: Ask(desk=self._desks[name], room=room) for name, room in rooms.items()}
+        claimed, blocked, wake_at = self._settle_and_claim(outcomes, asks, now)
         for desk, one, _ in self._unsettled:
             desk.in_flight.pop(one.message.id, None)
         self._unsettled.clear()
         if outcomes:
-            with self._news:
-                self._news.notify_all()
+            self._tell()
         for name, messages in claimed.items():
             for message, taken in messages:
                 self._hand_out(self._desks[name], message, taken)
         if blocked:  # in a unit that runs alone; should it fail, the others are told when they write next
             self._store.write(lambda tx: unreachable.tell_of(tx, blocked, self._settings, now))
         self._housekeeping(now)
-        return now if blocked or any(claimed.values()) else wake_at
+        if blocked or any(claimed.values()):
+            return now
+        return wake_at if wake_at > now else now + LOCKED_MS
+
+    def _settle_and_claim(self, outcomes: Outcomes, asks: Mapping[str, Ask], now: int) -> Turned:
+        """Return what `desk.turn` does. Whoever only looks holds up nobody's write."""
+        if not outcomes:
+            wake_at = self._store.read(lambda tx: next_due(tx, asks, now))
+            if wake_at > now:
+                return {}, [], wake_at
+        return self._store.write(lambda tx: turn(tx, self._owner, outcomes, asks, now), shared=True)
 
     def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
         desk.in_flight[message.id] = message
@@ -255,8 +242,12 @@ class Dispatcher:
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
-            self._events.flush()
+            self._log_events()
             self._next_housekeeping = now + HOUSEKEEPING_MS
+
+    def _log_events(self) -> None:
+        if self._events is not None:
+            self._events.flush()
 
     def _set_back(self, now: int) -> None:
         """Let nothing wait for a time that the clock went back from."""
@@ -274,9 +265,3 @@ class Dispatcher:
             if not self._rung:
                 self._bell.wait(min(POLL, max(0.0, (wake_at - self._clock()) / 1000)))
             self._rung = False
-
-
-def _answered(message: Message) -> bool:
-    return message.state is not MessageState.SENDING and (
-        message.first_tried_at is not None or message.state is not MessageState.QUEUED
-    )

@@ -2,6 +2,7 @@
 
 GatewayError
 ├── ConfigError                    a setting is missing or wrong: the start stops, in words
+├── WorkerFailed                   one of several processes cannot start: the start stops, in words
 ├── InvalidNumber                  not a phone number: the caller of our API gets a 400
 ├── StoreError
 │   ├── StoreUnavailable           the database did not answer: 503, and the client tries again
@@ -33,6 +34,10 @@ class GatewayError(Exception):
 
 class ConfigError(GatewayError):
     """A setting is missing or wrong. The start stops and prints this message, without a traceback."""
+
+
+class WorkerFailed(GatewayError):
+    """One of `GATEWAY_WORKERS` processes cannot start. The start stops and prints what it said."""
 
 
 class InvalidNumber(GatewayError, ValueError):

@@ -17,14 +17,17 @@ def first_words(
     found: Mapping[str, Installed],
     carriers: Mapping[str, Carrier],
     store: Store,
-    url: str,
+    place: str,
     public_url: str,
 ) -> list[str]:
-    """Return one line each: version, address, database, carriers, dialects, what waits, who is let in, warnings."""
+    """Return one line each: version, address, database, carriers, dialects, what waits, who is let in, warnings.
+
+    `place` says where it listens, if it does.
+    """
     states = {name: "ready" if name in carriers else "idle (nothing set)" for name in found}
     lines = [
         f"maskgate {gateway.__version__} on Python {sys.version.split()[0]}",
-        f"listens on {url}, carriers call {public_url.partition('/webhooks')[0]}",  # a token may have been pasted too
+        f"{place}, carriers call {public_url.partition('/webhooks')[0]}",  # a token may have been pasted too
         f"database: {store.facts}",
         "carriers: " + "; ".join(f"{name} {state}" for name, state in states.items()),
         f"dialects: /tn and /session use {_state(settings.tn_carrier, states)}; "
@@ -59,8 +62,6 @@ def _auth(settings: Settings, carriers: Mapping[str, Carrier]) -> str:
 
 def _warnings(settings: Settings, store: Store, carriers: Mapping[str, Carrier]) -> list[str]:
     words = []
-    if settings.workers > 1:
-        words.append("GATEWAY_WORKERS: this version serves from one process; GATEWAY_THREADS is what can be raised")
     if settings.insecure:
         words.append("GATEWAY_INSECURE: the door is open, whatever is missing")
     gone = store.read(lambda tx: tx.carriers_waiting()) - carriers.keys()

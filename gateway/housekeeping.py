@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 
 from gateway import sessions
@@ -41,20 +42,26 @@ def _take_over(store: Store, owner: str, run_out_by: int, due_at: int) -> None:
 class EventLog:
     """Logs events as they come, beginning after the newest there is.
 
-    From the table, so that only what really happened is logged.
+    From the table, so that only what really happened is logged, whichever process it happened in.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, logged: ctypes.c_int64 | None = None) -> None:
+        """Begin after the event `logged` names, and note there how far it came; without, after the newest there is."""
         self._store = store
-        self._after = store.read(lambda tx: tx.last_event())
+        self._logged = newest_event(store) if logged is None else logged
 
     def flush(self) -> None:
         """Log what has come since the last time."""
-        while events := self._store.read(lambda tx: tx.events(self._after)):
+        while events := self._store.read(lambda tx: tx.events(self._logged.value)):
             for event in events:
                 if event["kind"] not in _LOGGED_ELSEWHERE:
                     log.log(_level(event["kind"]), "%s", _in_words(event))
-            self._after = int(events[-1]["id"])
+            self._logged.value = int(events[-1]["id"])
+
+
+def newest_event(store: Store) -> ctypes.c_int64:
+    """Return the number of the newest event there is, where a log can begin."""
+    return ctypes.c_int64(store.read(lambda tx: tx.last_event()))
 
 
 def _level(kind: str) -> int:

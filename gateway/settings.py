@@ -111,11 +111,15 @@ class Settings(Wording):
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"
     )
     senders: Annotated[int, _text(values.whole(1, 1024))] = _setting(
-        "GATEWAY_SENDERS", "64", "Concurrent sends to each carrier"
+        "GATEWAY_SENDERS", "64", "Concurrent sends to each carrier, in each process"
     )
-    threads: Annotated[int, _text(values.whole(1, 256))] = _setting("GATEWAY_THREADS", "8", "Threads that answer HTTP")
+    threads: Annotated[int, _text(values.whole(1, 256))] = _setting(
+        "GATEWAY_THREADS", "8", "Threads that answer HTTP, in each process"
+    )
     workers: Annotated[int, _text(values.whole(1, 64))] = _setting(
-        "GATEWAY_WORKERS", "1", "Processes sharing the listening socket; this version runs one and says so"
+        "GATEWAY_WORKERS",
+        "1",
+        "Processes of `gateway serve` that share the listening socket, each with its own threads",
     )
 
     @field_validator("public_url")
@@ -133,6 +137,11 @@ class Settings(Wording):
     def listen_port(self) -> int:
         """The port to listen on; 0 is any free one, and then `public_url` is "" where it is not set."""
         return values.split_listen(self.listen)[1]
+
+    def webhook_url(self, public_url: str, carrier: str) -> str:
+        """Return the URL below `public_url` that a carrier is to call, with the token where there is one."""
+        token = self.webhook_token
+        return f"{public_url}/webhooks/{carrier}" + (f"/{token.get_secret_value()}" if token else "")
 
     @property
     def warnings(self) -> tuple[str, ...]:

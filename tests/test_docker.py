@@ -76,7 +76,7 @@ def test_the_server_listens_outside_the_container_and_keeps_its_database_in_the_
 
 
 def test_the_build_installs_the_gateway_and_every_plugin() -> None:
-    assert last("build", "RUN").endswith("pip install . ./plugins/*")
+    assert last("build", "RUN").endswith("pip install '.[postgres]' ./plugins/*")
     installed = last("build", "RUN").split()[3]
     assert ("COPY", f"--from=build {installed} {installed}") in stages()["server"]
     assert variables("server")["PATH"].startswith(f"{installed}/bin:")

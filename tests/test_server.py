@@ -169,6 +169,18 @@ def test_requests_under_way_are_finished_before_it_stops(tmp_path: Path) -> None
             stopping.result(20)
 
 
+def test_a_stop_whose_server_has_seen_it_by_itself_is_no_error(tmp_path: Path) -> None:
+    with network("simulator") as net, gateway(tmp_path, {"simulator": carrier_for(net, "simulator")}) as running:
+        pull = running._server.pull_trigger
+
+        def late() -> None:
+            running._thread.join()
+            pull()
+
+        running._server.pull_trigger = late
+        running.stop()
+
+
 def test_stopping_twice_is_stopping_once(tmp_path: Path) -> None:
     with network("simulator") as net, gateway(tmp_path, {"simulator": carrier_for(net, "simulator")}) as running:
         running.stop()

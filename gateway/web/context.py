@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.carrier import Carrier
 from gateway.clock import Clock
-from gateway.dispatcher import Dispatcher
+from gateway.dispatching import Dispatching
 from gateway.settings import Settings
 from gateway.store import Store
 
@@ -19,6 +19,6 @@ class Context:
     settings: Settings
     store: Store
     carriers: Mapping[str, Carrier]  #: the configured ones, by name
-    dispatcher: Dispatcher
+    dispatcher: Dispatching  #: this process's own, or word of those in others
     public_url: str  #: what carriers call, without a slash at the end
     clock: Clock

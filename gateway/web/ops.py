@@ -21,7 +21,7 @@ def make_app(context: Context) -> bottle.Bottle:
 
     @app.get("/readyz")
     def readyz() -> bottle.HTTPResponse | dict[str, str]:
-        """Answer 200 while the database can be written to and the dispatcher is at work, else 503."""
+        """Answer 200 while the database can be written to and our own dispatcher, if any, is at work, else 503."""
         missing = [name for name, fine in _parts(context).items() if not fine]
         if missing:
             bottle.response.status = 503

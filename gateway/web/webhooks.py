@@ -77,8 +77,7 @@ def make_app(context: Context) -> bottle.Bottle:
 
 def webhook_url(context: Context, carrier: str) -> str:
     """Return the URL a carrier is to call, with the token where there is one."""
-    token = context.settings.webhook_token
-    return f"{context.public_url}/webhooks/{carrier}" + (f"/{token.get_secret_value()}" if token else "")
+    return context.settings.webhook_url(context.public_url, carrier)
 
 
 def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
