@@ -23,9 +23,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.db import WORDS, Database, Row, Run, Statement, T, U, transaction
+from gateway.store.turn import Turn
 
 GROUP = 256  #: units in one transaction at most
 BUSY_MS = 10_000  #: how long SQLite waits for another process's write
+TURN_S = 2.0  #: seconds to wait for one's turn before SQLite decides
 
 #: `synchronous=FULL`: what was answered 200 must survive a power cut.
 SQLITE_PRAGMAS = (f"PRAGMA busy_timeout={BUSY_MS}", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
@@ -63,6 +65,7 @@ class SqliteDatabase(Database[U]):
             if "not a database" in str(error):
                 raise ConfigError("GATEWAY_DATABASE_URL: the file is no SQLite database: name another") from None
             raise
+        self._turn = Turn(make_url(url).database or "", patience=TURN_S)
         self._thread = threading.Thread(target=self._write_groups, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -93,13 +96,15 @@ class SqliteDatabase(Database[U]):
             self._closed = True
             self._tickets.put(None)
         self._thread.join()
+        self._turn.close()
         self._writer.close()
         self._reader.close()
 
     def _write_groups(self) -> None:
         try:
             while (group := self._next_group()) is not None:
-                self._commit(group)
+                with self._turn.taken():
+                    self._commit(group)
         finally:  # whatever ends this thread, nobody waits for it for ever
             with self._door:
                 self._closed = True
