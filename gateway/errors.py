@@ -10,6 +10,9 @@ GatewayError
 │   ├── NumberUnknown              the number is not in the pool
 │   ├── NumberInUse                a live session holds the number
 │   ├── NoNumberFree               no number can carry the new session
+│   ├── WishRefused                what is wished for no carrier can do
+│   ├── PairTaken                  another session holds the pair (mask, participant)
+│   ├── ExternalIdTaken            another live session bears the application's name for it
 │   └── SessionUnknown             there is no such session in progress
 ├── WebhookError
 │   ├── WebhookRejected            not from the carrier: answer 403, store nothing
@@ -70,6 +73,31 @@ class NumberInUse(StoreError):
 
 class NoNumberFree(StoreError):
     """No number of the pool can carry the new session: nothing was opened."""
+
+
+class WishRefused(StoreError):
+    """No configured carrier can do what is asked of a session: nothing was opened. The message says what."""
+
+
+class PairTaken(StoreError):
+    """Another session holds the pair (mask, participant), live or in quarantine: nothing was changed.
+
+    `session` is that session's id.
+    """
+
+    def __init__(self, session: str, *, live: bool) -> None:
+        until = "" if live else ", which has ended, until its quarantine is over"
+        super().__init__(f"the pair (mask, participant) belongs to session {session}{until}")
+        self.session = session
+        self.live = live
+
+
+class ExternalIdTaken(StoreError):
+    """Another live session has this external id: nothing was changed. `session` is that session's id."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"a live session has this external id: {session}")
+        self.session = session
 
 
 class SessionUnknown(StoreError):

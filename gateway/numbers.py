@@ -129,6 +129,11 @@ def without_numbers(words: str) -> str:
     return _NUMBER_IN_WORDS.sub("•••", words)
 
 
+def area(number: str) -> str:
+    """Return what numbers of one area have in common: `+1206`; "" where a country is not known to be so divided."""
+    return number[:5] if number.startswith("+1") else ""
+
+
 def region(number: str) -> str:
     """Return the ISO country of an E.164 number (`US`), or `""` where none is known."""
     try:

@@ -69,6 +69,11 @@ class PoolNumber:
     label: str = ""  #: an operator's own words
     version: int = 1  #: goes up with each change of state, region or label
 
+    @property
+    def is_open(self) -> bool:
+        """Whether one more session may share it."""
+        return self.state is NumberState.ACTIVE and self.session is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberFilter:
@@ -126,6 +131,7 @@ class Leg:
     mask: str
     carrier: str  #: whose number the mask is
     position: int = 0
+    name: str = field(default="", repr=False)  #: what the others see before a text in a group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +145,18 @@ class Session:
     expires_at: int | None
     reason: str  #: why it ended: `ended`, `expired`, `refused`
     legs: tuple[Leg, ...]
+    seq: int = 0  #: its place in the order in which sessions were opened
+    ended_at: int | None = None
+    exclusive: bool = True  #: nobody else is on its mask
+    texts: bool = True  #: it carries texts
+    calls: bool = True  #: it carries calls
+    ttl_ms: int | None = None  #: it expires so long after the last text or call,
+    deadline: int | None = None  #: and at this time (ms UTC) whatever happens
+    external_id: str = ""  #: the application's own name for it, unique among the live ones
+    metadata: str = field(default="", repr=False)  #: the application's own JSON
+    end_text: str = field(default="", repr=False)  #: what everybody is told when it ends
+    note: str = field(default="", repr=False)  #: why it was ended, in the application's own words
+    version: int = 1
 
     def is_over(self, now: int) -> bool:
         """Return whether it has ended, or is past its expiry and only nobody has noticed yet."""
@@ -147,6 +165,19 @@ class Session:
     def others(self, position: int) -> tuple[Leg, ...]:
         """Return the legs that whoever is on the leg at `position` reaches."""
         return tuple(leg for leg in self.legs if leg.position != position)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What mask a leg is to get."""
+
+    participant: str = field(repr=False)
+    name: str = field(default="", repr=False)
+    carriers: tuple[str, ...]  #: whose numbers will do
+    mask: str = ""  #: this one and no other
+    country: str = ""  #: a number of this ISO country and of no other
+    home: str = ""  #: the participant's own country,
+    area: str = ""  #: and area, which are preferred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

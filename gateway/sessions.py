@@ -46,10 +46,7 @@ def open_exclusive(
     With `start_text`, it is sent to each. `expires_at` is ms UTC or None. Raises `InvalidNumber` for
     participants that cannot talk to each other, `NoNumberFree`.
     """
-    if len(set(people)) < len(people):
-        raise InvalidNumber(SAME_PERSON)
-    if any(tx.number(person) for person in people):
-        raise InvalidNumber(OUR_OWN)
+    refuse_people(tx, people)
     expire_due(tx, settings, now)
     wanted = Session(
         id=uuid.uuid4().hex,
@@ -65,9 +62,22 @@ def open_exclusive(
     return Opened(session=session, start_texts=tell(tx, session, start_text, Kind.START, settings, now))
 
 
-def end(tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, end_text: str = "") -> bool:
-    """End a session; with `end_text`, tell each participant. Return False if it had ended before."""
-    ended = tx.end_session(session.id, reason, now, settings.quarantine_ms, unlisted=reason != EXPIRED)
+def refuse_people(tx: Tx, people: Sequence[str]) -> None:
+    """Raise `InvalidNumber` for people (E.164) who cannot talk to each other."""
+    if len(set(people)) < len(people):
+        raise InvalidNumber(SAME_PERSON)
+    if any(tx.number(person) for person in people):
+        raise InvalidNumber(OUR_OWN)
+
+
+def end(
+    tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, end_text: str = "", note: str = ""
+) -> bool:
+    """End a session; with `end_text`, tell each participant. Return False if it had ended before.
+
+    `reason` is ours (`ended`, `expired`, `refused`), `note` the application's own.
+    """
+    ended = tx.end_session(session.id, reason, now, settings.quarantine_ms, unlisted=reason != EXPIRED, note=note)
     if ended:
         tx.add_event(f"session.{reason}", now, session=session.id)
         tell(tx, session, end_text, Kind.END, settings, now)

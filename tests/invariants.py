@@ -16,15 +16,17 @@ RULES = {
         WHERE s.state = 'live' AND l.mask IS NULL""",
     "a quarantined lease whose session lives": """
         SELECT l.mask FROM leases l JOIN sessions s ON s.id = l.session
+        JOIN legs g ON g.session = l.session AND g.mask = l.mask AND g.participant = l.participant
         WHERE l.state = 'quarantined' AND s.state = 'live'""",
     "a number whose count of live leases is wrong": """
         SELECT n.number FROM numbers n
         WHERE n.live <> (SELECT COUNT(*) FROM leases l WHERE l.mask = n.number AND l.state = 'live')""",
-    "a number whose session is not the one on it": """
-        SELECT n.number FROM numbers n WHERE COALESCE(n.exclusive, '') <>
-        COALESCE((SELECT MAX(l.session) FROM leases l WHERE l.mask = n.number AND l.state = 'live'), '')""",
-    "two sessions on one number": """
-        SELECT mask FROM leases WHERE state = 'live' GROUP BY mask HAVING COUNT(DISTINCT session) > 1""",
+    "an exclusive session whose number is not its own": """
+        SELECT l.mask FROM leases l JOIN sessions s ON s.id = l.session LEFT JOIN numbers n ON n.number = l.mask
+        WHERE l.state = 'live' AND s.exclusive = 1 AND COALESCE(n.exclusive, '') <> s.id""",
+    "a number that belongs to a session which is not, or not alone, on it": """
+        SELECT n.number FROM numbers n LEFT JOIN leases l ON l.mask = n.number AND l.state = 'live'
+        WHERE n.exclusive IS NOT NULL AND COALESCE(l.session, '') <> n.exclusive""",
     "a live lease on a number that is not in the pool": """
         SELECT l.mask FROM leases l LEFT JOIN numbers n ON n.number = l.mask
         WHERE l.state = 'live' AND n.number IS NULL""",
@@ -44,7 +46,7 @@ RULES = {
         SELECT p.name FROM paces p JOIN numbers n ON n.number = p.name WHERE n.carrier <> p.carrier""",
     "a text of one conversation to somebody who is not in it": """
         SELECT o.id FROM outbox o LEFT JOIN legs g ON g.session = o.session AND g.mask = o.mask
-        AND g.participant = o.recipient WHERE o.session <> '' AND g.session IS NULL""",
+        AND g.participant = o.recipient WHERE o.session <> '' AND g.session IS NULL AND o.reason <> 'readdressed'""",
     "a text that goes back to who said it": """
         SELECT o.id FROM outbox o JOIN inbox i ON i.id = o.inbox WHERE o.kind = 'relay' AND o.recipient = i.sender""",
 }

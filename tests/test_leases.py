@@ -76,7 +76,7 @@ def test_the_database_refuses_a_second_lease_on_a_pair(store: Store) -> None:
     open_(store, CARL, DAN)
 
     def choose_wrongly(tx):
-        tx._choose_exclusive = lambda *_: numbers[0]
+        tx.choose_exclusive = lambda *_: numbers[0]
         tx.occupy = lambda *_: True
         return tx.open_exclusive(wanted([ANN, CARL]), "simulator", strict=False, now=1)
 

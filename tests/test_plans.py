@@ -22,7 +22,7 @@ from gateway.store.db import Statement
 #: What may look at every row of its kind, and why.
 MAY_SCAN = {
     "pool.pool_figures": "at most a twentieth of the time: gateway.pool.Figures keeps what took long",
-    "sessions.sessions_of": "a list of all live sessions is what was asked for",
+    "session_lists.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
     "claims.set_back": "once for each time somebody sets the clock back",
     "claims.lanes_waiting": "once for each start, and bounded",

@@ -6,9 +6,9 @@ import json
 from collections.abc import Collection, Iterable
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus
-from gateway.records import INLINE, Kind, Message, MessageState, Outgoing
+from gateway.records import INLINE, Kind, Leg, Message, MessageState, Outgoing
 from gateway.store.db import Row, Statement
-from gateway.store.sessions import SessionUnit
+from gateway.store.session_lists import SessionListUnit
 
 NEVER = 1 << 62  #: ms; later than anything
 OPTED_OUT = "the recipient opted out"
@@ -44,7 +44,7 @@ _PROGRESS = [status.value for status in DeliveryStatus]
 _FINAL = (DeliveryStatus.DELIVERED, DeliveryStatus.UNDELIVERED)
 
 
-class OutboxUnit(SessionUnit):
+class OutboxUnit(SessionListUnit):
     """What a unit of work can do with outbound messages, but for the dispatcher's part."""
 
     def enqueue(self, outgoing: Outgoing, *, now: int, validity_ms: int, inbox: int | None = None) -> int:
@@ -89,6 +89,30 @@ class OutboxUnit(SessionUnit):
             now=now,
         )
         return bool(rows)
+
+    def readdress(self, session: str, mask: str, recipient: str, leg: Leg, now: int) -> None:
+        """Let what waits in a session for one number go to another leg instead, in the same order."""
+        rows = self.query(
+            "UPDATE outbox SET state = 'failed', reason = 'readdressed', updated_at = :now WHERE mask = :mask "
+            "AND recipient = :recipient AND session = :session AND state = 'queued' RETURNING *",
+            mask=mask,
+            recipient=recipient,
+            session=session,
+            now=now,
+        )
+        for one in sorted((message(row) for row in rows), key=lambda one: one.id):
+            self.run(_PACE, mask=leg.mask, carrier=leg.carrier, due=now)
+            self.run(_LANE, mask=leg.mask, recipient=leg.participant, due=now)
+            again = Outgoing(
+                carrier=leg.carrier,
+                mask=leg.mask,
+                recipient=leg.participant,
+                text=one.text,
+                media=one.media,
+                kind=one.kind,
+                session=session,
+            )
+            self._insert_message(again, MessageState.QUEUED, "", now, one.expires_at, None)
 
     def message(self, id: int) -> Message:
         """Return a message by its id, which must exist."""

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection
 
 from gateway.errors import NumberExists, NumberInUse, NumberUnknown
+from gateway.numbers import area
 from gateway.records import NumberFilter, NumberState, PoolFigures, PoolNumber
 from gateway.store.db import Row, Statement
 from gateway.store.events import EventUnit
@@ -16,6 +17,10 @@ _FREE = Statement(
     "SELECT number FROM numbers WHERE carrier = :carrier AND state = 'active' AND live = 0 AND shuffle >= :start "
     "ORDER BY shuffle LIMIT :count"
 )
+_FREE_IN = Statement(
+    "SELECT number FROM numbers WHERE carrier = :carrier AND region = :region AND state = 'active' AND live = 0 "
+    "AND exclusive IS NULL AND shuffle >= :start ORDER BY shuffle LIMIT :count"
+)
 _OCCUPY = Statement(
     "UPDATE numbers SET live = :legs, exclusive = :session WHERE number = :number AND live = 0 AND state = 'active' "
     "RETURNING number"
@@ -25,9 +30,9 @@ _RELEASE = Statement(
     "exclusive = CASE WHEN exclusive = :session THEN NULL ELSE exclusive END WHERE number = :number"
 )
 _ADD = Statement(
-    "INSERT INTO numbers (number, seq, carrier, state, region, shuffle, live, exclusive, created_at, label, version) "
-    "VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :shuffle, "
-    "0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
+    "INSERT INTO numbers (number, seq, carrier, state, region, area, shuffle, live, exclusive, created_at, label, "
+    "version) VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :area, "
+    ":shuffle, 0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
 )
 
 LOOK = 2048  #: numbers that one page of a list looks at, at most
@@ -52,8 +57,17 @@ class PoolUnit(EventUnit):
 
     def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
         """Add an E.164 number. Raises `NumberExists`, whoever's it is."""
-        shuffle = secrets.randbelow(SHUFFLE)
-        if not self.run(_ADD, number=number, carrier=carrier, region=region, shuffle=shuffle, now=now, label=label):
+        added = self.run(
+            _ADD,
+            number=number,
+            carrier=carrier,
+            region=region,
+            area=area(number),
+            shuffle=secrets.randbelow(SHUFFLE),
+            now=now,
+            label=label,
+        )
+        if not added:
             raise NumberExists("the number is in the pool already")
 
     def remove_number(self, number: str, carrier: str) -> None:
@@ -147,18 +161,19 @@ class PoolUnit(EventUnit):
         held = {(row["carrier"], row["region"]): row for row in leases}
         return [_figures(row, held.get((row["carrier"], row["region"]), {})) for row in rows]
 
-    def free_numbers(self, carrier: str, count: int) -> list[str]:
-        """Return up to `count` numbers that no live session is on, starting at a random one."""
+    def free_numbers(self, carrier: str, count: int, region: str = "") -> list[str]:
+        """Return up to `count` numbers that no live session is on, from a random one on; of a country, if named."""
+        search, where = (_FREE_IN, {"region": region}) if region else (_FREE, {})
         start = secrets.randbelow(SHUFFLE)
-        rows = self.run(_FREE, carrier=carrier, start=start, count=count)
+        rows = self.run(search, carrier=carrier, start=start, count=count, **where)
         if len(rows) < count:
-            rows += self.run(_FREE, carrier=carrier, start=0, count=count)
+            rows += self.run(search, carrier=carrier, start=0, count=count, **where)
         return list(dict.fromkeys(row["number"] for row in rows))[:count]
 
-    def free_among(self, carrier: str, numbers: Collection[str]) -> set[str]:
-        """Return those of `numbers` that are the carrier's and that no live session is on."""
-        found = (self.number(number) for number in numbers)
-        return {n.number for n in found if n and n.carrier == carrier and n.state is NumberState.ACTIVE and not n.live}
+    def free_among(self, carrier: str, numbers: Collection[str], region: str = "") -> set[str]:
+        """Return those of `numbers` that are the carrier's, of the country if named, and free of live sessions."""
+        found = [one for one in map(self.number, numbers) if one and one.carrier == carrier and not one.live]
+        return {one.number for one in found if one.state is NumberState.ACTIVE and region in ("", one.region)}
 
     def occupy(self, number: str, session: str, legs: int) -> bool:
         """Give a free number to one session alone. Return False if somebody was faster."""

@@ -115,7 +115,29 @@ CREATE TABLE answers (
 CREATE INDEX answers_at ON answers (created_at);
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+FOURTH = """
+-- what our own API says of sessions and numbers; `exclusive`: nobody else is on the mask
+ALTER TABLE sessions ADD COLUMN exclusive BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE sessions ADD COLUMN texts BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE sessions ADD COLUMN calls BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE sessions ADD COLUMN ttl_ms BIGINT;
+ALTER TABLE sessions ADD COLUMN deadline BIGINT;
+ALTER TABLE sessions ADD COLUMN external_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN end_text TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE legs ADD COLUMN name TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX sessions_external ON sessions (external_id) WHERE external_id <> '' AND state = 'live';
+CREATE INDEX legs_participant ON legs (participant, session);
+ALTER TABLE numbers ADD COLUMN area TEXT NOT NULL DEFAULT '';
+UPDATE numbers SET area = SUBSTR(number, 1, 5) WHERE number LIKE '+1%';
+CREATE INDEX numbers_area ON numbers (carrier, area, shuffle) WHERE state = 'active' AND exclusive IS NULL;
+CREATE INDEX numbers_region ON numbers (carrier, region, shuffle) WHERE state = 'active' AND exclusive IS NULL;
+CREATE INDEX numbers_open ON numbers (carrier, shuffle) WHERE state = 'active' AND exclusive IS NULL;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 
 
 def migrate(db: Database[U]) -> int:

@@ -1,0 +1,167 @@
+"""Opening sessions, again too: who gets which mask. What `allocation.py` chooses is taken here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.errors import NumberUnknown, PairTaken
+from gateway.records import Leg, Session, Wish
+from gateway.store.db import Statement
+from gateway.store.sessions import SessionUnit
+
+_JOIN = Statement(
+    "UPDATE numbers SET live = live + :legs WHERE number = :number AND state = 'active' AND exclusive IS NULL "
+    "RETURNING carrier"
+)
+
+
+class OpeningUnit(SessionUnit):
+    """What a unit of work can do to open sessions."""
+
+    def open_exclusive(
+        self,
+        session: Session,
+        carrier: str,
+        *,
+        strict: bool,
+        now: int,
+    ) -> Session:
+        """Open a session of people who share one free number of `carrier`, and return it with its masks.
+
+        `session` comes with legs whose masks are blank. Raises `NoNumberFree`.
+        """
+        people = [leg.participant for leg in session.legs]
+        while True:
+            number = self.choose_exclusive(carrier, people, strict, now)
+            if self.occupy(number, session.id, len(people)):
+                break
+        legs = tuple(
+            Leg(participant=person, mask=number, carrier=carrier, position=i) for i, person in enumerate(people)
+        )
+        return self.insert_session(session, legs)
+
+    def open_shared(self, session: Session, wishes: Sequence[Wish], *, strict: bool, now: int) -> Session:
+        """Open a session each of whose people gets a mask on which they reach nobody yet, and return it.
+
+        Raises `NoNumberFree`; `PairTaken` or `NumberUnknown` where a wish names a mask that will not do.
+        """
+        # all are chosen before the first is taken: where one finds none, nothing is written
+        masks = [self._choose(wish, wishes, strict, now) for wish in wishes]
+        legs = tuple(self._join(wish, mask, i) for i, (wish, mask) in enumerate(zip(wishes, masks, strict=True)))
+        return self.insert_session(session, legs)
+
+    def open_alone(self, session: Session, wishes: Sequence[Wish], *, strict: bool, now: int) -> Session:
+        """Open a session whose people share one number that nobody else is on, and return it.
+
+        Raises as `open_shared` does.
+        """
+        people = [wish.participant for wish in wishes]
+        number = self._one_for_all(wishes, people, strict, now)
+        if not self.occupy(number, session.id, len(people)):
+            raise PairTaken(self.session_on(number) or "", live=True)
+        found = self.number(number)
+        carrier = found.carrier if found else ""
+        return self.insert_session(session, tuple(_leg(wish, number, carrier, i) for i, wish in enumerate(wishes)))
+
+    def reopen_session(self, session: Session, expires_at: int | None, deadline: int | None, now: int) -> Session:
+        """Make an ended session live again, on the masks it had.
+
+        Raises `PairTaken` with the session that stands in the way, `NumberUnknown` for a number that is gone.
+        """
+        for leg in session.legs:
+            lease = self.find_lease(leg.mask, leg.participant, now)
+            if lease is not None and lease.session.id != session.id:
+                raise PairTaken(lease.session.id, live=lease.live)
+        self._enter_again(session)
+        self.query(
+            "UPDATE sessions SET state = 'live', reason = '', note = '', ended_at = NULL, unlisted = 0, "
+            "expires_at = :expires_at, deadline = :deadline, version = version + 1 WHERE id = :id",
+            expires_at=expires_at,
+            deadline=deadline,
+            id=session.id,
+        )
+        for leg in session.legs:
+            self.take_lease(session.id, leg)
+        return self.session(session.id)
+
+    def replace_participant(
+        self, session: Session, position: int, wish: Wish, quarantine_ms: int, *, strict: bool, now: int
+    ) -> Session:
+        """Give a leg of a live session to another number of its participant, on the same mask where that will do.
+
+        The old number's lease is quarantined. Raises `NoNumberFree`.
+        """
+        old = session.legs[position]
+        self.quarantine_leases(session.id, now, quarantine_ms, position)
+        others = [leg.participant for leg in session.others(position)]
+        if session.exclusive or self._may_stay(wish, old.mask, now):
+            leg = replace(old, participant=wish.participant)
+        else:
+            self.release(old.mask, session.id, 1)
+            leg = self._join(wish, self.choose_shared(wish, others, strict, now), position)
+        self.query(
+            "UPDATE legs SET participant = :participant, mask = :mask, carrier = :carrier "
+            "WHERE session = :session AND position = :position",
+            participant=leg.participant,
+            mask=leg.mask,
+            carrier=leg.carrier,
+            session=session.id,
+            position=position,
+        )
+        self.take_lease(session.id, leg)
+        self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session.id)
+        return self.session(session.id)
+
+    def _choose(self, wish: Wish, wishes: Sequence[Wish], strict: bool, now: int) -> str:
+        others = [other.participant for other in wishes if other is not wish]
+        return self._wished(wish, others, now) if wish.mask else self.choose_shared(wish, others, strict, now)
+
+    def _join(self, wish: Wish, mask: str, position: int) -> Leg:
+        """Return a leg on a mask, on which one lease more is counted from now on."""
+        carrier = self._join_number(mask, 1)
+        if not carrier:
+            raise NumberUnknown("the mask wished for takes no new sessions")
+        return _leg(wish, mask, carrier, position)
+
+    def _one_for_all(self, wishes: Sequence[Wish], people: Sequence[str], strict: bool, now: int) -> str:
+        """Choose the number for an exclusive session: the one wished for, or a free one of the first carrier."""
+        masks = {wish.mask for wish in wishes if wish.mask}
+        if len(masks) > 1:
+            raise NumberUnknown("an exclusive session has one mask, and two are wished for")
+        for wish in wishes if masks else ():
+            self._wished(replace(wish, mask=min(masks)), [p for p in people if p != wish.participant], now)
+        country = next((wish.country for wish in wishes if wish.country), "")
+        return min(masks) if masks else self.choose_exclusive(wishes[0].carriers[0], people, strict, now, country)
+
+    def _wished(self, wish: Wish, others: Sequence[str], now: int) -> str:
+        """Return the mask a wish names. Raises `PairTaken` or `NumberUnknown`."""
+        found = self.number(wish.mask)
+        if found is None or found.carrier not in wish.carriers:
+            raise NumberUnknown("the mask wished for is no number that can carry this session")
+        lease = self.find_lease(wish.mask, wish.participant, now)
+        if lease is not None and (lease.live or self.people_of(lease.session.id) != {wish.participant, *others}):
+            raise PairTaken(lease.session.id, live=lease.live)
+        return wish.mask
+
+    def _may_stay(self, wish: Wish, mask: str, now: int) -> bool:
+        return self.find_lease(mask, wish.participant, now) is None and not self.has_opted_out(wish.participant, mask)
+
+    def _enter_again(self, session: Session) -> None:
+        """Count the leases of a session that is to live again on its numbers. Raises `PairTaken`, `NumberUnknown`."""
+        masks = {leg.mask for leg in session.legs}
+        for mask in masks:
+            legs = sum(leg.mask == mask for leg in session.legs)
+            entered = self.occupy(mask, session.id, legs) if session.exclusive else self._join_number(mask, legs)
+            if not entered:
+                there = self.session_on(mask)
+                raise PairTaken(there, live=True) if session.exclusive and there else NumberUnknown("a mask is gone")
+
+    def _join_number(self, number: str, legs: int) -> str:
+        """Count leases more on a number that may be shared, and return its carrier; "" if it may not."""
+        rows = self.run(_JOIN, number=number, legs=legs)
+        return str(rows[0]["carrier"]) if rows else ""
+
+
+def _leg(wish: Wish, mask: str, carrier: str, position: int) -> Leg:
+    return Leg(participant=wish.participant, mask=mask, carrier=carrier, position=position, name=wish.name)
