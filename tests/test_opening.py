@@ -17,6 +17,7 @@ from gateway.opening import Opening, Person
 from gateway.records import NumberState, Session
 from gateway.settings import Settings, read_settings
 from gateway.store import Store
+from gateway.store.session_lists import SessionFilter
 
 pytestmark = pytest.mark.both_databases
 
@@ -347,3 +348,35 @@ def test_many_open_at_once_and_no_pair_is_given_twice(store: Store, fill: Fill) 
         opened = sum(pool.map(work, range(64)))
     assert broken(store, 1 << 61) == []
     assert 4 <= opened <= 32 * 3
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_by_page_and_filter(store: Store, fill: Fill) -> None:
+    fill(*numbers(20))
+    made = [open_(store, ANN, f"+1206555070{i}", external_id=f"job-{i % 3}" if i < 3 else "") for i in range(7)]
+    made += [open_(store, CARL, DAN, exclusive=True)]
+    end(store, made[0])
+    end(store, made[5])
+
+    def pages(**wanted: str) -> list[int]:
+        found: list[Session] = []
+        before = 1 << 61
+        of = SessionFilter(**wanted)  # type: ignore[arg-type]
+        while page := store.read(lambda tx, before=before: tx.session_page(of, before, 2)):
+            found += page
+            before = page[-1].seq
+        return [made.index(next(one for one in made if one.id == session.id)) for session in found]
+
+    assert pages() == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert pages(state="live") == [7, 6, 4, 3, 2, 1]
+    assert pages(state="ended") == [5, 0]
+    assert pages(participant=ANN) == [6, 5, 4, 3, 2, 1, 0]
+    assert pages(participant=ANN, state="ended") == [5, 0]
+    assert pages(participant="+12065550703") == [3]
+    assert pages(external_id="job-1") == [1]
+    assert pages(external_id="job-1", participant=CARL) == []
+    assert pages(mask=made[7].legs[0].mask) == [7]
+    assert pages(mask=made[7].legs[0].mask, participant=ANN) == []
+    assert pages(external_id="job-2", mask=made[2].legs[1].mask, participant=ANN) == [2]

@@ -32,7 +32,7 @@ _INSERT = Statement(
     "INSERT INTO sessions (id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, texts, "
     "calls, ttl_ms, deadline, external_id, metadata, end_text, note, version) VALUES (:id, :origin, 'live', "
     ":created_at, :expires_at, NULL, '', 0, :exclusive, :texts, :calls, :ttl_ms, :deadline, :external_id, :metadata, "
-    ":end_text, '', 1)"
+    ":end_text, '', 1) RETURNING seq"
 )
 
 
@@ -139,7 +139,7 @@ class SessionUnit(AllocationUnit):
 
     def insert_session(self, session: Session, legs: tuple[Leg, ...]) -> Session:
         """Write a new session down, with its leases on masks that were chosen in this unit."""
-        self.run(
+        [row] = self.run(
             _INSERT,
             id=session.id,
             origin=session.origin.value,
@@ -155,14 +155,15 @@ class SessionUnit(AllocationUnit):
             end_text=session.end_text,
         )
         for leg in legs:
-            self._insert_leg(session.id, leg)
+            self._insert_leg(session.id, row["seq"], leg)
         return self.session(session.id)
 
-    def _insert_leg(self, session: str, leg: Leg) -> None:
+    def _insert_leg(self, session: str, seq: int, leg: Leg) -> None:
         self.query(
-            "INSERT INTO legs (session, position, participant, mask, carrier, name) "
-            "VALUES (:session, :position, :participant, :mask, :carrier, :name)",
+            "INSERT INTO legs (session, seq, position, participant, mask, carrier, name) "
+            "VALUES (:session, :seq, :position, :participant, :mask, :carrier, :name)",
             session=session,
+            seq=seq,
             position=leg.position,
             participant=leg.participant,
             mask=leg.mask,
