@@ -13,6 +13,7 @@ from gateway.settings import Settings
 from gateway.store import Tx
 
 NOTICE_PAUSE_MS = 3_600_000  #: at most one text an hour to a (mask, sender) that there is no session
+NO_TEXTS = "This conversation is by phone only: texts are not passed on. Please call this number."
 HELP_PAUSE_MS = 60_000  #: at most one answer to HELP a minute to a (mask, sender)
 
 #: What the network of toll-free numbers in North America obeys and confirms, whoever the carrier is (`carriers.md` 8).
@@ -23,13 +24,23 @@ def no_session(
     tx: Tx, carrier: Carrier, event: InboundMessage, ended: Lease | None, settings: Settings, now: int
 ) -> tuple[Outgoing, ...]:
     """Return the words to somebody without a session, unless they might start a conversation of machines."""
+    # the inherited services know no other words for a conversation that is over
+    over = ended is not None and ended.session.origin is Origin.V1
+    return _notice(tx, carrier, event, settings.session_end_msg if over else settings.no_session_msg, settings, now)
+
+
+def no_texts(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> tuple[Outgoing, ...]:
+    """Return the words to somebody who texts in a conversation that is by phone only."""
+    return _notice(tx, carrier, event, NO_TEXTS, settings, now)
+
+
+def _notice(
+    tx: Tx, carrier: Carrier, event: InboundMessage, words: str, settings: Settings, now: int
+) -> tuple[Outgoing, ...]:
     if not is_e164(event.sender) or not is_e164(event.recipient) or not _may_speak(tx, carrier, event):
         return ()
     if not tx.may_notify(event.recipient, event.sender, now, NOTICE_PAUSE_MS):
         return ()
-    # the inherited services know no other words for a conversation that is over
-    over = ended is not None and ended.session.origin is Origin.V1
-    words = settings.session_end_msg if over else settings.no_session_msg
     return (_system(carrier, event, words, Kind.NOTICE, settings),)
 
 

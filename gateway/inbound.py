@@ -23,7 +23,7 @@ from gateway.store import Tx
 class _Verdict:
     """What a message comes to, decided before anything is written."""
 
-    outcome: str  #: relayed, ended, no_session, unknown_number, keyword
+    outcome: str  #: relayed, ended, no_texts, no_session, unknown_number, keyword
     lease: Lease | None = None
     word: Keyword | None = None
 
@@ -84,7 +84,10 @@ def early_receipts(tx: Tx, carrier: Carrier, events: Sequence[DeliveryReceipt], 
 
 def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: int) -> CallRoute:
     """Return the route of a call: through to the other legs of the caller's session, or words that say why not."""
-    return masking.route(_lease(tx, carrier, event.called, event.caller, settings, now), carrier.name)
+    lease = _lease(tx, carrier, event.called, event.caller, settings, now)
+    if lease is not None and lease.live:
+        tx.touch_session(lease.session, now)
+    return masking.route(lease, carrier.name)
 
 
 def _judge(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> _Verdict:
@@ -92,10 +95,16 @@ def _judge(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, 
     if is_e164(event.sender) and is_e164(event.recipient) and (word := _keyword(tx, event, settings)) is not None:
         return _Verdict("keyword", lease, word)
     if lease is not None:
-        return _Verdict("relayed" if lease.live else "ended", lease)
+        return _Verdict(_outcome(lease), lease)
     ours = tx.number(event.recipient)
     known = ours is not None and ours.carrier == carrier.name
     return _Verdict("no_session" if known else "unknown_number")
+
+
+def _outcome(lease: Lease) -> str:
+    if not lease.live:
+        return "ended"
+    return "relayed" if lease.session.texts else "no_texts"
 
 
 def _lease(tx: Tx, carrier: Carrier, mask: str, person: str, settings: Settings, now: int) -> Lease | None:
@@ -118,7 +127,10 @@ def _follow(
     """Return what is to be sent."""
     if verdict.word is not None:
         return answers.obey(tx, carrier, event, verdict.word, settings, now)
+    if verdict.outcome == "no_texts":
+        return answers.no_texts(tx, carrier, event, settings, now)
     if verdict.lease is not None and verdict.lease.live:
+        tx.touch_session(verdict.lease.session, now)
         return masking.relay(event, verdict.lease)
     if verdict.outcome == "unknown_number":
         # events are logged, and what is not in the pool may be anybody's number

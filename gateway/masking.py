@@ -11,24 +11,36 @@ from gateway.records import Kind, Lease, Leg, Outgoing
 
 RING_SECONDS = 30
 NOBODY_HERE = "There is nobody to connect you with on this number. Goodbye."
+NO_CALLS = "This conversation is by text only. Please send a text. Goodbye."
 CONVERSATION_OVER = "This conversation has ended. Goodbye."
 
 
 def relay(event: InboundMessage, lease: Lease) -> tuple[Outgoing, ...]:
-    """Return the texts that go to the other legs: unchanged, each from the mask of the leg it goes to."""
+    """Return the texts that go to the other legs: unchanged, each from the mask of the leg it goes to.
+
+    In a group, whose is whose is told by the sender's name before the text, where they have one.
+    """
     if not event.text and not event.media:
         return ()
+    text = _signed(event.text, lease)
     return tuple(
         Outgoing(
             carrier=leg.carrier,
             mask=leg.mask,
             recipient=leg.participant,
-            text=event.text,
+            text=text,
             media=event.media,
             session=lease.session.id,
         )
         for leg in lease.session.others(lease.position)
     )
+
+
+def _signed(text: str, lease: Lease) -> str:
+    name = lease.session.legs[lease.position].name
+    if not name or len(lease.session.legs) < 3:
+        return text
+    return f"{name}: {text}" if text else f"{name}:"
 
 
 def route(lease: Lease | None, carrier: str) -> CallRoute:
@@ -41,6 +53,8 @@ def route(lease: Lease | None, carrier: str) -> CallRoute:
         return Refuse(words=NOBODY_HERE)
     if not lease.live:
         return Refuse(words=CONVERSATION_OVER)
+    if not lease.session.calls:
+        return Refuse(words=NO_CALLS)
     callees = tuple(
         Callee(number=leg.participant, caller_id=leg.mask)
         for leg in lease.session.others(lease.position)

@@ -329,6 +329,43 @@ def test_a_session_expires_so_long_after_it_was_used_last_and_at_its_deadline(st
     assert store.read(lambda tx: tx.session(session.id)).expires_at == 3 * DAY
 
 
+def said(store: Store, session: Session, position: int, text: str, now: int) -> list[tuple[str, str]]:
+    """Let somebody text their mask; return (recipient, text) of what follows."""
+    leg = session.legs[position]
+    before = store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM outbox"))[0]["n"]
+    event = InboundMessage(carrier_ref=f"{now}", sender=leg.participant, recipient=leg.mask, text=text)
+    store.write(lambda tx: inbound.message(tx, CARRIERS[leg.carrier], event, SETTINGS, now), shared=True)
+    rows = store.read(lambda tx: tx.query("SELECT recipient, mask, text FROM outbox ORDER BY id"))[before:]
+    to = {one.participant: one.mask for one in session.legs}
+    assert [row["mask"] for row in rows] == [to[row["recipient"]] for row in rows]
+    return sorted((row["recipient"], row["text"]) for row in rows)
+
+
+def test_a_group_hears_who_speaks_each_from_the_mask_of_their_own(store: Store, fill: Fill) -> None:
+    fill(*numbers(2))
+    fill(*numbers(2, "415"), carrier="both")
+    people = [Person(number=ANN, name="Driver", carrier="both"), Person(number=BOB, name="Rider"), CARL, DAN]
+    group = open_(store, *people)
+    assert said(store, group, 0, "here", 2) == [(who, "Driver: here") for who in (BOB, CARL, DAN)]
+    assert said(store, group, 2, "hello", 3) == [(who, "hello") for who in (ANN, BOB, DAN)]
+
+
+def test_a_session_by_phone_only_answers_texts_with_words_once(store: Store, fill: Fill) -> None:
+    fill(*numbers(2), carrier="both")
+    session = open_(store, ANN, BOB, texts=False, needs=frozenset({Channel.VOICE}))
+    [(to, words)] = said(store, session, 0, "hello", 2)
+    assert to == ANN
+    assert "by phone only" in words
+    assert said(store, session, 0, "hello?", 3) == []
+
+
+def test_a_text_puts_the_expiry_off(store: Store, fill: Fill) -> None:
+    fill(*numbers(1))
+    session = open_(store, ANN, BOB, now=1, ttl_ms=DAY)
+    said(store, session, 1, "hello", DAY - 1)
+    assert store.read(lambda tx: tx.session(session.id)).expires_at == 2 * DAY - 1
+
+
 def test_many_open_at_once_and_no_pair_is_given_twice(store: Store, fill: Fill) -> None:
     fill(*numbers(4))
     people = [f"+120655506{i:02}" for i in range(8)]

@@ -384,7 +384,7 @@ def test_whoever_is_told_is_told_from_their_own_mask_by_its_own_carrier(w: World
         Leg(participant=BOB, mask=TWO, carrier="another", position=1),
     )
     session = Session(id="s" * 32, origin=Origin.V1, live=True, created_at=w.now, expires_at=None, reason="", legs=legs)
-    w.store.write(lambda tx: tx._insert(session, legs))
+    w.store.write(lambda tx: tx.insert_session(session, legs))
     w.text(ANN, "STOP")
     rows = w.store.read(lambda tx: tx.query("SELECT carrier, mask FROM outbox WHERE recipient = :bob", bob=BOB))
     assert [tuple(row.values()) for row in rows] == [("another", TWO)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -159,6 +160,34 @@ def test_a_text_goes_to_the_others_each_from_the_mask_of_their_own_leg() -> None
 def test_a_text_without_anything_in_it_is_not_passed_on() -> None:
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191")
     assert masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "media", "said"),
+    [
+        ("Driver", "here", (), "Driver: here"),
+        ("Driver", "", ("https://example.com/1.jpg",), "Driver:"),
+        ("Driver", " two\nlines ", (), "Driver:  two\nlines "),
+        ("", "here", (), "here"),
+    ],
+    ids=["name", "picture", "white space", "no name"],
+)
+def test_in_a_group_a_text_bears_its_sender_s_name(name: str, text: str, media: tuple[str, ...], said: str) -> None:
+    group = replace(GROUP, legs=(replace(GROUP.legs[0], name=name), *GROUP.legs[1:]))
+    event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text=text, media=media)
+    assert {one.text for one in masking.relay(event, Lease(session=group, position=0, live=True))} == {said}
+
+
+def test_between_two_nobody_s_name_is_told() -> None:
+    two = replace(GROUP, legs=(replace(GROUP.legs[0], name="Driver"), GROUP.legs[1]))
+    event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text="here")
+    assert [one.text for one in masking.relay(event, Lease(session=two, position=0, live=True))] == ["here"]
+
+
+def test_a_session_of_texts_refuses_calls_in_words() -> None:
+    assert masking.route(Lease(session=replace(GROUP, calls=False), position=0, live=True), "one") == Refuse(
+        words=masking.NO_CALLS
+    )
 
 
 def test_a_call_rings_the_others_and_shows_the_mask_of_their_own_leg() -> None:
