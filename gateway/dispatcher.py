@@ -201,9 +201,11 @@ class Dispatcher(Dispatching):
     def _circuit_changed(self, desk: Desk, now: int) -> None:
         name, circuit = desk.carrier.name, desk.circuit
         if circuit.is_open:
-            log.error("carrier %s is out (%s): its texts wait, a probe goes out from time to time", name, circuit.why)
+            words = "carrier %s is out (%s): its texts wait, a probe goes out from time to time"
+            log.error(words, name, circuit.why, extra={"event": "carrier.paused", "carrier": name})
         else:
-            log.warning("carrier %s is back: its texts go out again", name)
+            of = {"event": "carrier.resumed", "carrier": name}
+            log.warning("carrier %s is back: its texts go out again", name, extra=of)
         lanes = [] if circuit.is_open else [lane for lane, due in desk.backing_off.items() if due > now]
         if not circuit.is_open:
             desk.backing_off.clear()
@@ -217,7 +219,7 @@ class Dispatcher(Dispatching):
         try:
             self._store.write(note)
         except StoreUnavailable:
-            log.error("the database did not take note that carrier %s changed", name)
+            log.error("the database did not take note that carrier %s changed", name, extra={"carrier": name})
 
     def _judge(self, desk: Desk, one: Attempt, now: int) -> Outcome:
         outcome = retry.outcome(

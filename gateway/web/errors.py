@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from http import HTTPStatus
 from typing import Any
 
@@ -47,6 +48,17 @@ class Failures:
                 return problem(500, "The gateway failed. What happened is in its log.")
 
         return answered
+
+
+class Unsaid:
+    """What Bottle may write to of errors outside the handlers: it would write the path, and the error's own words."""
+
+    def write(self, words: str) -> None:
+        """Log that something broke, and where."""
+        log_bug(log, "what answers a request", sys.exc_info()[1])
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 def not_routed(error: bottle.HTTPError) -> str:
