@@ -118,7 +118,7 @@ class Program:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return self.output.partition(" ready on ")[2].split()[0]
+        return self.output.partition(" ready on ")[2].split()[0].rstrip('"}')  # which is how a line of JSON ends
 
     def says(self, words: str) -> None:
         """Wait until it has printed `words`."""

@@ -90,7 +90,7 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
     request = _request(context)
     try:
         events = _admit(context, carrier, request, token)
-        answer = _take(context, carrier, events)
+        return _response(_take(context, carrier, events))
     except WebhookRejected as error:
         log.warning(
             "a webhook for %s was rejected: %s%s",
@@ -111,7 +111,11 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
     except Exception as error:
         log_bug(log, f"a webhook of {name}", error, carrier=name)
         return bottle.HTTPResponse("", 503)
-    return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": answer.content_type})
+
+
+def _response(answer: WebhookResponse) -> bottle.HTTPResponse:
+    """Return a plugin's answer. One that no HTTP can carry fails here, and not in Bottle, which would show the path."""
+    return bottle.HTTPResponse(answer.body.encode(), answer.status, {"Content-Type": answer.content_type})
 
 
 def _request(context: Context) -> WebhookRequest:
