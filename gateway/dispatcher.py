@@ -18,9 +18,9 @@ from gateway import retry, unreachable
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.desk import Ask, Desk, Hold, Turned, next_due, turn
-from gateway.dispatching import ALONE, Dispatching, Part
+from gateway.dispatching import Dispatching
 from gateway.errors import StoreUnavailable
-from gateway.housekeeping import EventLog, sweep
+from gateway.housekeeping import sweep
 from gateway.logs import log_bug
 from gateway.messages import storable
 from gateway.owner import this_process
@@ -58,7 +58,6 @@ class Dispatcher(Dispatching):
         receipt_url: ReceiptUrl = lambda carrier: "",
         clock: Clock = now_ms,
         dice: Dice = random.random,
-        part: Part = ALONE,
     ) -> None:
         super().__init__(store, settings.threads)
         self._settings = settings
@@ -76,7 +75,6 @@ class Dispatcher(Dispatching):
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
-        self._events = EventLog(store, part.logged) if part.logs_events else None
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -115,7 +113,7 @@ class Dispatcher(Dispatching):
         while True:
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
-                return self._log_events()
+                return
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -244,12 +242,7 @@ class Dispatcher(Dispatching):
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
-            self._log_events()
             self._next_housekeeping = now + HOUSEKEEPING_MS
-
-    def _log_events(self) -> None:
-        if self._events is not None:
-            self._events.flush()
 
     def _set_back(self, now: int) -> None:
         """Let nothing wait for a time that the clock went back from."""
