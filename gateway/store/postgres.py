@@ -219,9 +219,11 @@ def _is_lost(error: Exception) -> bool:
 def _in_words(error: Exception) -> str:
     """Return what the server said, if that is about itself; of what was written, only the kind of error.
 
-    PostgreSQL puts values into its words: `Key (mask, participant)=(…) already exists`.
+    PostgreSQL puts values into its words: `Key (mask, participant)=(…) already exists`. And so may a function that
+    somebody has hung on a table, with whatever SQLSTATE it likes: then the error has a context.
     """
     cause, state = _cause(error), _state(error)
-    if isinstance(cause, psycopg.OperationalError) and state[:2] in ("", *_ABOUT_THE_SERVER):
+    of_the_server = state[:2] in ("", *_ABOUT_THE_SERVER)
+    if isinstance(cause, psycopg.OperationalError) and of_the_server and not cause.diag.context:
         return str(cause).strip().split("\n")[0]
     return f"{type(cause).__name__}" + (f" ({state})" if state else "")
