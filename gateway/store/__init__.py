@@ -31,6 +31,14 @@ class Tx(AnswerUnit):
     One upon another.
     """
 
+    def write_something(self) -> None:
+        """Write, and leave everything as it was: what it takes to know that the database can be written to.
+
+        There and back, as SQLite writes no page for an UPDATE that changes nothing, even to a disk that is full.
+        """
+        for _ in range(2):
+            self.query("UPDATE schema_version SET version = -version")
+
 
 class Store:
     """The gateway's database, brought up to date. Safe to use from any thread. What it is told happened, it logs."""
@@ -79,7 +87,7 @@ def check(url: str) -> str:
     """Open the database, write to it, and return one line about it. Raises `ConfigError` or `StoreUnavailable`."""
     store = Store(url)
     try:
-        store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"))
+        store.write(Tx.write_something)
         return store.facts
     finally:
         store.close()
