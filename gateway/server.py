@@ -16,7 +16,7 @@ from gateway.dispatching import Dispatching, Elsewhere
 from gateway.errors import ConfigError
 from gateway.settings import Settings
 from gateway.store import Store
-from gateway.web import Context, make_app
+from gateway.web import Context, make_app, unsaid
 from gateway.web.bodies import LIMIT
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
@@ -71,7 +71,7 @@ class Gateway:
     def start(self) -> None:
         """Start sending and serving; requests are answered from now on."""
         self._server = create_server(
-            make_app(self.context),
+            unsaid(make_app(self.context)),
             sockets=[self._socket],
             threads=self.context.settings.threads,
             max_request_body_size=LIMIT + 1,

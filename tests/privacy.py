@@ -357,7 +357,7 @@ def a_table_is_away(program: Program) -> None:
 
 
 def things_end(scene: Scene) -> None:
-    """Texts expire, a session expires and another is ended; late texts get words of ours."""
+    """Texts expire, a session expires and another is ended; late texts get words of ours; a start text is refused."""
     with closing(sqlite3.connect(scene.folder / "gateway.db", timeout=10)) as db, db:
         db.execute("UPDATE outbox SET expires_at = 1 WHERE carrier = 'rogue' AND state = 'queued'")
         db.execute("UPDATE sessions SET expires_at = 1 WHERE state = 'live' AND origin = 'sms_proxy'")
@@ -370,6 +370,9 @@ def things_end(scene: Scene) -> None:
         assert ann.text(mask, f"{WORDS}, too late").status == 200
         ann.wait_for(before + 1)
     assert ann.call(SECOND).delivery.status == 200
+    refusal = Refusal(status=400, code="refused", detail=f"{BOB[1:]} ({BOB}) is no mobile")
+    scene.networks["flowroute"].fail_next(1, Fault(outcome=refusal))
+    assert scene.program.ask("POST", "/session", {"participant_a": ANN, "participant_b": BOB}, KEYED) == 500
 
 
 def killed_while_it_sends(scene: Scene) -> threading.Event:

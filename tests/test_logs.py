@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,12 +12,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
+from gateways import gateway
 from program import serving
 
 from gateway.errors import ConfigError
 from gateway.logs import FIELDS, FORMAT, JSON, PLAIN, spoken
+from gateway.web import make_app
 
 SPEAK = """
 import logging, sys
@@ -200,6 +204,33 @@ def test_with_json_what_ends_the_start_is_a_line_too(tmp_path: Path, variables: 
     assert (done.returncode, done.stdout) == (2, "")
     assert [(line["level"], line["logger"]) for line in lines] == [("CRITICAL", "gateway.cli")]
     assert lines[0]["message"].startswith(next(name for name in variables if name != "GATEWAY_LOG"))
+
+
+def test_what_bottle_says_of_a_request_it_cannot_answer_goes_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with gateway(tmp_path, {}) as running:
+        said = {app: unanswered(app) for app in (make_app(running.context), running._server.application)}
+    assert "a-token-nobody-sees" in (words := [*said.values()])[0]
+    assert words[1] == ""
+    assert "what answers a request broke: LookupError" in caplog.messages
+
+
+def unanswered(app: Callable[..., Any]) -> str:
+    """Ask an application for what it cannot answer, and return what it says of that."""
+    answers: list[str] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> None:
+        answers.append(status)
+        if len(answers) == 1:
+            raise LookupError("a-token-nobody-sees")
+
+    said = io.StringIO()
+    environ: dict[str, Any] = {"PATH_INFO": "/a-token-nobody-sees", "REMOTE_ADDR": "127.0.0.1", "wsgi.errors": said}
+    setup_testing_defaults(environ)
+    assert list(app(environ, start_response))
+    assert [status[:3] for status in answers] == ["404", "500"]
+    return said.getvalue()
 
 
 @pytest.mark.parametrize("wrong", ["xml", "jsonl", "1"])

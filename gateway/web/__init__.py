@@ -10,9 +10,9 @@ import bottle
 
 from gateway.web import mask_api, ops, sms_proxy, v1, webhooks
 from gateway.web.context import Context
-from gateway.web.errors import Unsaid, not_routed, problem
+from gateway.web.errors import not_routed, problem, unsaid
 
-__all__ = ["Context", "make_app"]
+__all__ = ["Context", "make_app", "unsaid"]
 
 
 def make_app(context: Context) -> bottle.Bottle:
@@ -21,13 +21,8 @@ def make_app(context: Context) -> bottle.Bottle:
     app.default_error_handler = not_routed
     for module in (webhooks, sms_proxy, mask_api, ops, v1):
         app.merge(module.make_app(context))
-    app.add_hook("before_request", _hide_from_bottle)
     app.add_hook("before_request", _refuse_unreadable_path)
     return app
-
-
-def _hide_from_bottle() -> None:
-    bottle.request.environ["wsgi.errors"] = Unsaid()
 
 
 def _refuse_unreadable_path() -> None:

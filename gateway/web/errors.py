@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -50,8 +51,8 @@ class Failures:
         return answered
 
 
-class Unsaid:
-    """What Bottle may write to of errors outside the handlers: it would write the path, and the error's own words."""
+class _Unsaid:
+    """Takes what Bottle writes of errors outside the handlers: the path, a token in it, and the error's own words."""
 
     def write(self, words: str) -> None:
         """Log that something broke, and where."""
@@ -59,6 +60,18 @@ class Unsaid:
 
     def flush(self) -> None:
         """Do nothing."""
+
+
+def unsaid(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a WSGI application whose own words go nowhere, for a server that would print them."""
+
+    nowhere = _Unsaid()
+
+    def answered(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["wsgi.errors"] = nowhere
+        return app(environ, start_response)
+
+    return answered
 
 
 def not_routed(error: bottle.HTTPError) -> str:
