@@ -60,7 +60,7 @@ class Bad:
     def __repr__(self):
         raise ValueError(ann, words)
 
-ours.info("message %d waits", 5, extra={"message_id": 5, "mask": "+12065550199", "session": "", "unknown": ann})
+ours.info("message %d waits at the café", 5, extra={"message_id": 5, "mask": "+12065550199", "unknown": ann})
 log_bug(ours, "carrier acme on message 5", failed(), carrier="acme", state="parked")
 acme.info("call c-1 from %s", ann, extra={"detail": f"to {ann}"})
 acme.error("two\\nlines\\r\\x1b[31m")
@@ -80,7 +80,7 @@ fail()
 """
 PRIVATE = ("555-0141", "5550141", "zebra", "a-token")
 SAID = [
-    ("INFO", "gateway.desk", "message 5 waits"),
+    ("INFO", "gateway.desk", "message 5 waits at the café"),
     ("ERROR", "gateway.desk", "carrier acme on message 5 broke: RuntimeError"),
     ("INFO", "gateway_acme.calls", "call c-1 from •••"),
     ("ERROR", "gateway_acme.calls", "two\nlines\r\x1b[31m"),
@@ -162,11 +162,9 @@ def test_the_search_for_private_words_would_find_them() -> None:
 
 
 def test_what_logs_in_its_own_way_keeps_its_handlers_and_hooks() -> None:
-    before = [sys.excepthook, *__import__("logging").getLogger().handlers]
-    code = f"import logging, sys; logging.basicConfig(format={FORMAT!r}); sys.excepthook = print\n" + SPEAK
-    code += "assert sys.excepthook is print and type(logging.getLogger().handlers[0]) is logging.StreamHandler"
-    assert "Error" not in run(code, "20")
-    assert [sys.excepthook, *__import__("logging").getLogger().handlers] == before
+    code = f"import logging, sys; logging.basicConfig(format={FORMAT!r}); sys.excepthook = print; {SPEAK}"
+    code += "print(sys.excepthook is print, *map(type, logging.getLogger().handlers), file=sys.stderr)"
+    assert run(code, "20").splitlines()[-1] == "True <class 'logging.StreamHandler'>"
 
 
 @pytest.mark.parametrize(
