@@ -188,10 +188,10 @@ def converse(one: Network, mask: str) -> None:
     ann, bob, eve = (one.handset(number) for number in (ANN, BOB, EVE))
     before = len(bob.inbox)
     assert ann.text(mask, WORDS, media=["https://media.example.com/zebra.jpg"], repeat=3).status == 200
-    ref = bob.wait_for(before + 1)[-1].ref
+    ref = bob.wait_for(before + 1, 30)[-1].ref
     assert one.receipt(ref, DeliveryStatus.UNDELIVERED, code="30003", detail=f"{BOB} is off: {WORDS}").status == 200
     assert eve.text(mask, f"{WORDS}, says Eve").status == 200
-    eve.wait_for(1)
+    eve.wait_for(1, 30)
     for word in ("STOP", "Stop.", "START", "HELP"):
         assert bob.text(mask, word).status == 200
 
@@ -368,7 +368,7 @@ def things_end(scene: Scene) -> None:
         ann = scene.networks[name].handset(ANN)
         before = len(ann.inbox)
         assert ann.text(mask, f"{WORDS}, too late").status == 200
-        ann.wait_for(before + 1)
+        ann.wait_for(before + 1, 30)
     assert ann.call(SECOND).delivery.status == 200
     refusal = Refusal(status=400, code="refused", detail=f"{BOB[1:]} ({BOB}) is no mobile")
     scene.networks["flowroute"].fail_next(1, Fault(outcome=refusal))
@@ -383,7 +383,7 @@ def killed_while_it_sends(scene: Scene) -> threading.Event:
     one.fail_next(1, Fault.slow(release))
     words = f"{WORDS}, and it is killed"
     assert one.handset(BOB).text(SECOND, words).status == 200
-    one.handset(ANN).wait_for(lambda inbox: inbox[-1].text == words)
+    one.handset(ANN).wait_for(lambda inbox: inbox[-1].text == words, 30)
     scene.program.running.kill()
     scene.program.running.wait(10)
     return release
@@ -404,7 +404,8 @@ def the_disk_is_full(scene: Scene) -> None:
     until(lambda: program.ask("GET", "/readyz") == 503, "nothing can be written")
     text = {"from": EVE, "to": MASK, "body": WORDS, "id": "the disk is full"}
     assert program.ask("POST", f"/webhooks/flowroute/{TOKEN}", text) == 503
-    assert program.ask("POST", "/session", {"participant_a": EVE, "participant_b": STRANGERS[0]}, KEYED) == 503
+    people = {"participant_a": STRANGERS[0], "participant_b": STRANGERS[1]}
+    assert program.ask("POST", "/session", people, KEYED) == 503
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
     program.says("was answered 503: the database did not answer: ")
     until(lambda: program.ask("GET", "/readyz") == 200, "there is room again")
