@@ -305,6 +305,13 @@ def requests_are_wrong(program: Program) -> None:
     for body in ({"client_number": ANN}, {"client_number": ANN, "contractor_number": ANN},
                  {"client_number": ANN, "contractor_number": BOB, "expires_in": WORDS}, [WORDS]):  # fmt: skip
         assert program.ask("POST", "/api/rest/numberMask", body, KEYED) == 400
+    for body in ({"number": f"{ANN}x"}, {"number": [ANN]}, {ANN: WORDS}, {"number": EVE, "carrier": WORDS},
+                 {"number": EVE, "carrier": "flowroute", "label": {WORDS: ANN}}, [WORDS], WORDS.encode()):  # fmt: skip
+        assert 400 <= program.ask("POST", "/v1/pool", body, KEYED) < 500
+        assert program.ask("POST", "/v1/pool", body) == 401
+    for path in (f"/v1/pool/{quote(EVE)}", f"/v1/pool?carrier={quote(ANN)}", f"/v1/pool?person={quote(ANN)}"):
+        program.ask("GET", path, headers=KEYED)
+        program.ask("DELETE", path, headers=KEYED)
     for path in (
         f"/{quote(ANN)}",
         f"/webhooks/{quote(ANN)}/{TOKEN}",
