@@ -53,7 +53,8 @@ class Desk:
             if not isinstance(rate, Rate):
                 raise TypeError
         except Exception as error:
-            log.error("carrier %s cannot tell its rate: %s", self.carrier.name, type(error).__name__)
+            name = self.carrier.name
+            log.error("carrier %s cannot tell its rate: %s", name, type(error).__name__, extra={"carrier": name})
             return Rate()
         return rate
 
@@ -64,7 +65,9 @@ class Desk:
             if not isinstance(weight, Weight):
                 raise TypeError
         except Exception as error:
-            log.error("carrier %s cannot weigh message %d: %s", self.carrier.name, message.id, type(error).__name__)
+            name, kind = self.carrier.name, type(error).__name__
+            of = {"carrier": name, "message_id": message.id, "mask": message.mask}
+            log.error("carrier %s cannot weigh message %d: %s", name, message.id, kind, extra=of)
             return Weight()
         return weight
 
@@ -81,7 +84,9 @@ class Desk:
         if isinstance(error, CarrierMisconfigured) and error.number_only:
             tries = self.misfits.get(mask, 0)
             self.misfits[mask] = tries + 1
-            log.error("carrier %s does not accept the number %s (%s): it is held back", self.carrier.name, mask, error)
+            name = self.carrier.name
+            words = "carrier %s does not accept the number %s (%s): it is held back"
+            log.error(words, name, mask, error, extra={"carrier": name, "mask": mask, "message_id": one.message.id})
             return Hold(until=now + retry.probe_delay(tries), account=False)
         self.misfits.pop(mask, None)
         return None

@@ -18,9 +18,9 @@ from gateway import retry, unreachable
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.desk import Ask, Desk, Hold, Turned, next_due, turn
-from gateway.dispatching import ALONE, Dispatching, Part
+from gateway.dispatching import Dispatching
 from gateway.errors import StoreUnavailable
-from gateway.housekeeping import EventLog, sweep
+from gateway.housekeeping import sweep
 from gateway.logs import log_bug
 from gateway.messages import storable
 from gateway.owner import this_process
@@ -58,7 +58,6 @@ class Dispatcher(Dispatching):
         receipt_url: ReceiptUrl = lambda carrier: "",
         clock: Clock = now_ms,
         dice: Dice = random.random,
-        part: Part = ALONE,
     ) -> None:
         super().__init__(store, settings.threads)
         self._settings = settings
@@ -76,7 +75,6 @@ class Dispatcher(Dispatching):
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
-        self._events = EventLog(store, part.logged) if part.logs_events else None
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -115,7 +113,7 @@ class Dispatcher(Dispatching):
         while True:
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
-                return self._log_events()
+                return
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -201,9 +199,11 @@ class Dispatcher(Dispatching):
     def _circuit_changed(self, desk: Desk, now: int) -> None:
         name, circuit = desk.carrier.name, desk.circuit
         if circuit.is_open:
-            log.error("carrier %s is out (%s): its texts wait, a probe goes out from time to time", name, circuit.why)
+            words = "carrier %s is out (%s): its texts wait, a probe goes out from time to time"
+            log.error(words, name, circuit.why, extra={"event": "carrier.paused", "carrier": name})
         else:
-            log.warning("carrier %s is back: its texts go out again", name)
+            of = {"event": "carrier.resumed", "carrier": name}
+            log.warning("carrier %s is back: its texts go out again", name, extra=of)
         lanes = [] if circuit.is_open else [lane for lane, due in desk.backing_off.items() if due > now]
         if not circuit.is_open:
             desk.backing_off.clear()
@@ -217,7 +217,7 @@ class Dispatcher(Dispatching):
         try:
             self._store.write(note)
         except StoreUnavailable:
-            log.error("the database did not take note that carrier %s changed", name)
+            log.error("the database did not take note that carrier %s changed", name, extra={"carrier": name})
 
     def _judge(self, desk: Desk, one: Attempt, now: int) -> Outcome:
         outcome = retry.outcome(
@@ -242,12 +242,7 @@ class Dispatcher(Dispatching):
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
-            self._log_events()
             self._next_housekeeping = now + HOUSEKEEPING_MS
-
-    def _log_events(self) -> None:
-        if self._events is not None:
-            self._events.flush()
 
     def _set_back(self, now: int) -> None:
         """Let nothing wait for a time that the clock went back from."""

@@ -46,6 +46,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "Reply STOP to get no texts.",
         "unreachable_msg": "Texts cannot reach the other person at the moment.",
         "log_level": 20,
+        "log_form": "plain",
         "database_url": "sqlite:///gateway.db",
         "listen": "127.0.0.1:8000",
         "public_url": "http://127.0.0.1:8000",

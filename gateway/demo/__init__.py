@@ -33,7 +33,7 @@ def demo(*, quick: bool = False) -> int:
     `ConfigError` where the simulated carrier is not installed.
     """
     carrier = _simulator()
-    logging.basicConfig(level=logging.ERROR, format=logs.FORMAT)  # the conversation is what there is to see
+    logs.configure(logging.ERROR)  # the conversation is what there is to see
     screen = Screen(quick=quick)
     try:
         with _ended_like_ctrl_c(), set_up(carrier) as stage:
