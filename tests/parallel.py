@@ -65,6 +65,5 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
     with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
         fcntl.flock(door, kind)  # whoever wants to be alone keeps newcomers out while it waits
         fcntl.flock(room, kind)
-        if not alone:
-            fcntl.flock(door, fcntl.LOCK_UN)
+        fcntl.flock(door, fcntl.LOCK_UN)
         yield

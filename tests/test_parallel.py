@@ -73,6 +73,7 @@ def test_a_run_is_spread_by_files_unless_one_is_named(
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *named)
     seen = (pytester.path / "seen").read_text().splitlines()
     assert result.ret == 0
+    assert ("2 workers" in result.stdout.str()) is (processes == 2)
     assert len({line.split()[0] for line in seen}) == processes
     assert len(set(seen)) == len({line.split()[1] for line in seen})  # no file was parted
 
