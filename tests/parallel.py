@@ -23,10 +23,12 @@ SPARE = 1  #: processes more than cores: a test waits about as long as it comput
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the folders of tests into memory: thousands of databases that wait for a disk at each commit double a run.
+    """Let all processes have one seed of hashes, or a set in a test's name gives it another name in each.
 
+    Put the folders of tests into memory: thousands of databases that wait for a disk at each commit double a run.
     Tests marked `soak` have theirs on disk: see `soak.tmp_path`.
     """
+    os.environ.setdefault("PYTHONHASHSEED", str(config.getoption("seed") % (1 << 32)))
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 

@@ -13,8 +13,8 @@ from program import until
 
 SUITE = """
 import os, pytest
-@pytest.mark.parametrize("n", range(20))
-def test_where(n):
+@pytest.mark.parametrize("letters", [frozenset("abcdefghij"), frozenset("klmnopqrst")], ids=str)
+def test_where(letters):
     with open(os.environ["SEEN"], "a") as seen:
         print(os.getpid(), __name__, flush=True, file=seen)
 """
@@ -60,6 +60,7 @@ def _kept_out(folder: Path) -> bool:
 def test_a_run_is_spread_by_files_unless_one_is_named(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...], processes: int
 ) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     monkeypatch.setenv("SEEN", str(pytester.path / "seen"))
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "2")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
