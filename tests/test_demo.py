@@ -15,6 +15,8 @@ from demos import RUN, Place, Terminal, run_line
 import gateway.plugins
 from gateway.cli import main
 
+pytestmark = pytest.mark.slow
+
 MASK = "+1 206 555 0199"
 
 #: What an operator's machine may hold: what is set there is wrong here, or must not be used.
