@@ -45,16 +45,22 @@ _PAGE_OF_CARRIER = Statement(
 _PAGE_OF_STATE = Statement(
     "SELECT * FROM numbers WHERE state = :state AND state <> 'active' AND number > :after ORDER BY number LIMIT :count"
 )
+#: What waits to be sent from a number; its row in `paces` says through whom.
+_TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")
 
 
 class PoolUnit(EventUnit):
     """What a unit of work can do with the pool."""
 
     def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
-        """Add an E.164 number. Raises `NumberExists`, whoever's it is."""
+        """Add an E.164 number. Raises `NumberExists`, whoever's it is.
+
+        What still waits to be sent from it goes out through `carrier` from now on. The unit must run alone.
+        """
         shuffle = secrets.randbelow(SHUFFLE)
         if not self.run(_ADD, number=number, carrier=carrier, region=region, shuffle=shuffle, now=now, label=label):
             raise NumberExists("the number is in the pool already")
+        self.run(_TAKE_ALONG, number=number, carrier=carrier)
 
     def remove_number(self, number: str, carrier: str) -> None:
         """Remove a number of `carrier`. Raises `NumberUnknown`, or `NumberInUse` with the live session on it."""

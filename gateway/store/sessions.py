@@ -89,7 +89,7 @@ class SessionUnit(OptOutUnit):
             until=now + quarantine_ms,
         )
         masks = [row["mask"] for row in leases]
-        for mask in set(masks):
+        for mask in sorted(set(masks)):  # in one order: two units that do this do not wait for each other
             self.release(mask, session, masks.count(mask))
         return True
 
