@@ -57,7 +57,7 @@ RULES = {
 }
 
 _BROKEN = Statement(
-    " UNION ALL ".join(f"SELECT {n} AS rule WHERE EXISTS ({sql})" for n, sql in enumerate(RULES.values()))  # noqa: S608
+    " UNION ALL ".join(f"SELECT {n} AS rule WHERE EXISTS ({sql})" for n, sql in enumerate(RULES.values()))
 )
 
 
@@ -76,6 +76,6 @@ def empty(store: Store) -> None:
             tx.query(f"TRUNCATE {', '.join(tables)}")
         else:
             for table in tables:
-                tx.query(f"DELETE FROM {table}")  # noqa: S608
+                tx.query(f"DELETE FROM {table}")
 
     store.write(work)

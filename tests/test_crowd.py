@@ -1,0 +1,43 @@
+"""No text to a wrong person, none twice, none out of order: whatever threads and processes do, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import crowd
+import pytest
+from crowd import Diary
+from invariants import empty
+from soak import Rounds
+
+from gateway.store import Store
+
+
+def seeds(chance) -> list[int]:
+    return [chance.randrange(1 << 32) for _ in range(8)]
+
+
+def much_happened(diary: Diary) -> bool:
+    return len(diary.opened) > 40 and len(diary.said) > 300 and len(diary.claimed) > 100
+
+
+@pytest.mark.soak
+@pytest.mark.both_databases
+def test_eight_threads_cross_no_two_conversations(store: Store, rounds: Rounds) -> None:
+    for chance in rounds(seconds=0):
+        empty(store)
+        crowd.gather(store)
+        diary = crowd.threads(store, seeds(chance), steps=150)
+        assert crowd.judge(store, diary) == []
+        assert much_happened(diary)
+
+
+@pytest.mark.soak
+@pytest.mark.both_databases
+def test_threads_of_two_processes_cross_no_two_conversations(store: Store, database_url: str, rounds: Rounds) -> None:
+    for chance in rounds(seconds=0):
+        empty(store)
+        crowd.gather(store)
+        diary = crowd.processes(database_url, seeds(chance), steps=150, count=2)
+        assert crowd.judge(store, diary) == []
+        assert much_happened(diary)
