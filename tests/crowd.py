@@ -216,11 +216,11 @@ class Member:
         person, on = self.dice.choice(PEOPLE), self.dice.random() < 0.7
         word = "START" if on else "STOP"
         event = InboundMessage(carrier_ref=name, sender=person, recipient=self.dice.choice(MASKS), text=word)
-        self.receive(event)
+        self.receive(event, shared=False)
         self.diary.switched.append(Switched(name=person, on=on, **self.times()))
 
-    def receive(self, event: InboundMessage) -> None:
-        self.store.write(lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now), shared=True)
+    def receive(self, event: InboundMessage, *, shared: bool = True) -> None:
+        self.store.write(lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now), shared=shared)
 
     def drain(self, name: str) -> None:
         number, state = self.dice.choice(MASKS), self.dice.choice([NumberState.ACTIVE, NumberState.DRAINING])
@@ -254,13 +254,13 @@ class Member:
         answered = monotonic_ns()
         outcomes = [self.outcome(one.message) for one in self.held]
         asks = {"sim": Ask(desk=self.desk, room=room)}
-        claimed, _ = self.store.write(
+        turned = self.store.write(
             lambda tx: turn(tx, f"{self.seed}", [(one, None) for one in outcomes], asks, self.now), shared=True
         )
         for one, outcome in zip(self.held, outcomes, strict=True):
             times = {"began": one.began, "ended": one.ended}
             self.diary.claimed.append(Claimed(message=one.message, answered=answered, state=outcome.state, **times))
-        self.held = [Claimed(message=message, **self.times()) for message, _ in claimed["sim"]]
+        self.held = [Claimed(message=message, **self.times()) for message, _ in turned[0]["sim"]]
 
     def outcome(self, message: Message) -> Outcome:
         [state] = self.dice.choices(list(ANSWERS), list(ANSWERS.values()))
