@@ -6,6 +6,7 @@ anything happened that must not. Moments are nanoseconds of a clock that all pro
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import random
 from collections import defaultdict
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import pairwise
 from time import monotonic_ns
+from typing import TypeVar
 
 from invariants import broken
 from scripted import Scripted
@@ -25,7 +27,9 @@ from gateway.errors import NoNumberFree, NumberExists, NumberInUse, NumberUnknow
 from gateway.messages import InboundMessage, Rate
 from gateway.records import Kind, Message, MessageState, NumberState, Origin, Outcome, Session
 from gateway.settings import read_settings
-from gateway.store import Row, Store
+from gateway.store import Row, Store, Tx
+
+T = TypeVar("T")
 
 MASKS = [f"+120655501{i:02}" for i in range(4)]
 PEOPLE = [f"+120655502{i:02}" for i in range(5)]
@@ -115,6 +119,7 @@ class Diary:
     extendings: list[Extending] = field(default_factory=list)
     switched: list[Switched] = field(default_factory=list)
     claimed: list[Claimed] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)  #: units of work that were run more than once
 
     @classmethod
     def of_all(cls, diaries: Iterable[Diary]) -> Diary:
@@ -166,10 +171,24 @@ class Member:
         """Return the moments around what was just done."""
         return {"began": self.began, "ended": monotonic_ns()}
 
+    def write(self, work: Callable[[Tx], T], *, shared: bool = False) -> T:
+        runs = 0
+
+        def counted(tx: Tx) -> T:
+            nonlocal runs
+            runs += 1
+            return work(tx)
+
+        try:
+            return self.store.write(counted, shared=shared)
+        finally:
+            if runs > 1:
+                self.diary.repeated.append(inspect.getsource(work))
+
     def open(self, name: str) -> None:
         people, life = self.dice.sample(PEOPLE, 2), self.dice.choice([None, 5, 20, 100])
         try:
-            opened = self.store.write(
+            opened = self.write(
                 lambda tx: sessions.open_exclusive(
                     tx,
                     people,
@@ -192,14 +211,14 @@ class Member:
     def end(self, name: str) -> None:
         if (one := self.any_session()) is not None:
             self.began = monotonic_ns()
-            took_place = self.store.write(lambda tx: sessions.end(tx, one, "ended", SETTINGS, self.now, end_text="bye"))
+            took_place = self.write(lambda tx: sessions.end(tx, one, "ended", SETTINGS, self.now, end_text="bye"))
             self.diary.endings.append(Ending(session=one.id, took_place=took_place, **self.times()))
 
     def extend(self, name: str) -> None:
         if (one := self.any_session()) is not None:
             self.began = monotonic_ns()
             expires_at = self.now + self.dice.choice([0, 10, 50])
-            self.store.write(lambda tx: sessions.extend(tx, one.id, expires_at, self.now))
+            self.write(lambda tx: sessions.extend(tx, one.id, expires_at, self.now))
             self.diary.extendings.append(Extending(session=one.id, expires_at=expires_at, **self.times()))
 
     def text(self, name: str) -> None:
@@ -220,12 +239,12 @@ class Member:
         self.diary.switched.append(Switched(name=person, on=on, **self.times()))
 
     def receive(self, event: InboundMessage, *, shared: bool = True) -> None:
-        self.store.write(lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now), shared=shared)
+        self.write(lambda tx: inbound.message(tx, self.carrier, event, SETTINGS, self.now), shared=shared)
 
     def drain(self, name: str) -> None:
         number, state = self.dice.choice(MASKS), self.dice.choice([NumberState.ACTIVE, NumberState.DRAINING])
         try:
-            self.store.write(lambda tx: tx.set_number_state(number, "sim", state))
+            self.write(lambda tx: tx.set_number_state(number, "sim", state))
         except NumberUnknown:
             return
         self.diary.switched.append(Switched(name=number, on=state is NumberState.ACTIVE, **self.times()))
@@ -233,18 +252,18 @@ class Member:
     def move(self, name: str) -> None:
         number = self.dice.choice(MASKS)
         try:
-            self.store.write(lambda tx: tx.remove_number(number, "sim"))
+            self.write(lambda tx: tx.remove_number(number, "sim"))
             self.diary.switched.append(Switched(name=number, on=False, **self.times()))
             self.began = monotonic_ns()
-            self.store.write(lambda tx: tx.add_number(number, "sim", "US", self.now))
+            self.write(lambda tx: tx.add_number(number, "sim", "US", self.now))
             self.diary.switched.append(Switched(name=number, on=True, **self.times()))
         except (NumberInUse, NumberUnknown, NumberExists):
             pass
 
     def sweep(self, name: str) -> None:
-        self.store.write(lambda tx: sessions.expire_due(tx, SETTINGS, self.now))
-        self.store.write(lambda tx: tx.forget_leases(self.now))
-        self.store.write(lambda tx: tx.expire_messages(self.now))
+        self.write(lambda tx: sessions.expire_due(tx, SETTINGS, self.now))
+        self.write(lambda tx: tx.forget_leases(self.now))
+        self.write(lambda tx: tx.expire_messages(self.now))
 
     def look(self, name: str) -> None:
         assert broken(self.store, LATE) == []
@@ -254,7 +273,7 @@ class Member:
         answered = monotonic_ns()
         outcomes = [self.outcome(one.message) for one in self.held]
         asks = {"sim": Ask(desk=self.desk, room=room)}
-        turned = self.store.write(
+        turned = self.write(
             lambda tx: turn(tx, f"{self.seed}", [(one, None) for one in outcomes], asks, self.now), shared=True
         )
         for one, outcome in zip(self.held, outcomes, strict=True):

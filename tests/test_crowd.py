@@ -15,8 +15,13 @@ def seeds(chance) -> list[int]:
     return [chance.randrange(1 << 32) for _ in range(8)]
 
 
-def much_happened(diary: Diary) -> bool:
-    return len(diary.opened) > 40 and len(diary.said) > 300 and len(diary.claimed) > 100
+def judged(store: Store, diary: Diary) -> None:
+    assert crowd.judge(store, diary) == []
+    assert len(diary.opened) > 40
+    assert len(diary.said) > 300
+    assert len(diary.claimed) > 100
+    if "PostgreSQL" in store.facts:  # SQLite runs those of a group again where one of them finds no number free
+        assert diary.repeated == []  # no two of them ever wait for each other
 
 
 @pytest.mark.soak
@@ -26,8 +31,7 @@ def test_eight_threads_cross_no_two_conversations(store: Store, rounds: Rounds) 
         empty(store)
         crowd.gather(store)
         diary = crowd.threads(store, seeds(chance), steps=150)
-        assert crowd.judge(store, diary) == []
-        assert much_happened(diary)
+        judged(store, diary)
 
 
 @pytest.mark.soak
@@ -37,5 +41,4 @@ def test_threads_of_two_processes_cross_no_two_conversations(store: Store, datab
         empty(store)
         crowd.gather(store)
         diary = crowd.processes(database_url, seeds(chance), steps=150, count=2)
-        assert crowd.judge(store, diary) == []
-        assert much_happened(diary)
+        judged(store, diary)

@@ -23,7 +23,7 @@ from gateway.store.outbox import NEVER, OPTED_OUT, message
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
-SWEEP = 500  #: messages settled unsent in one unit of work at most
+SWEEP = 200  #: messages settled unsent in one unit of work at most: it may hold up all others
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
 #: costs as much as everything that ever went through it.

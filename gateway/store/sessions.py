@@ -9,7 +9,7 @@ from gateway.records import Lease, Leg, Origin, Session
 from gateway.store.db import Row, Statement
 from gateway.store.opt_outs import OptOutUnit
 
-SWEEP = 200  #: sessions ended in one unit of work at most
+SWEEP = 50  #: sessions ended in one unit of work at most: it holds up all others
 
 _LEASE = Statement(
     "SELECT l.position, l.state AS lease, l.until, s.* FROM leases l JOIN sessions s ON s.id = l.session "
