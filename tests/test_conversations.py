@@ -339,7 +339,7 @@ def test_whatever_happens_nobody_hears_what_was_not_for_them(
 def steps(*, at_random: bool) -> chances:
     """Return how many steps there are, and of what kind: the same in every run of the suite, any in a soak."""
     return chances(
-        max_examples=30,
+        max_examples=24,
         stateful_step_count=50,
         derandomize=not at_random,
         deadline=None,

@@ -17,8 +17,8 @@ def seeds(chance) -> list[int]:
 
 def judged(store: Store, diary: Diary) -> None:
     assert crowd.judge(store, diary) == []
-    assert len(diary.opened) > 40
-    assert len(diary.said) > 300
+    assert len(diary.opened) > 20
+    assert len(diary.said) > 150
     assert len(diary.claimed) > 100
     if "PostgreSQL" in store.facts:  # SQLite runs those of a group again where one of them finds no number free
         assert diary.repeated == []  # no two of them ever wait for each other
@@ -40,5 +40,5 @@ def test_threads_of_two_processes_cross_no_two_conversations(store: Store, datab
     for chance in rounds(seconds=0):
         empty(store)
         crowd.gather(store)
-        diary = crowd.processes(database_url, seeds(chance), steps=150, count=2)
+        diary = crowd.processes(database_url, seeds(chance), steps=100, count=2)
         judged(store, diary)

@@ -46,14 +46,14 @@ def store(postgres: Server) -> Iterator[Store]:
 
 
 @pytest.fixture
-def race(store: Store, postgres: Server) -> Iterator[Callable[[Work, Work], tuple[Future[Any], Future[Any]]]]:
-    """Return what runs two units, both `shared`: the second comes when the first has done all but the COMMIT.
+def race(store: Store, postgres: Server) -> Iterator[Callable[..., tuple[Future[Any], Future[Any]]]]:
+    """Return what runs two units, both `shared` (or the second alone): the second comes when the first has done all but the COMMIT.
 
     The first commits when the second waits for it, or has come to its end without.
     """
     with ThreadPoolExecutor(2) as threads:
 
-        def run(first: Work, second: Work) -> tuple[Future[Any], Future[Any]]:
+        def run(first: Work, second: Work, *, shared: bool = True) -> tuple[Future[Any], Future[Any]]:
             worked, over = threading.Event(), threading.Event()
             pid: list[int] = []
 
@@ -66,7 +66,7 @@ def race(store: Store, postgres: Server) -> Iterator[Callable[[Work, Work], tupl
 
             one = threads.submit(store.write, hold, shared=True)
             assert worked.wait(20)
-            other = threads.submit(store.write, second, shared=True)
+            other = threads.submit(store.write, second, shared=shared)
             try:
                 until(lambda: other.done() or blocks(postgres, pid[0]), "the second unit waits, or is done")
             finally:
@@ -190,6 +190,14 @@ def test_of_two_final_receipts_at_once_the_first_counts(store: Store, race, fina
     first, second = [lambda tx, one=one: tx.take_receipt("sim", one, 1) for one in receipts]
     race(first, second)
     assert store.read(lambda tx: tx.message(head.id)).state.value == final.value
+
+
+def test_a_receipt_at_once_with_the_answer_to_its_own_send_is_not_lost(store: Store, race) -> None:
+    [head] = taken_up(store, "x")
+    receipt = DeliveryReceipt(carrier_ref="c1", status=DeliveryStatus.DELIVERED)
+    sent = Outcome(message=head, state=MessageState.SENT, carrier_ref="c1")
+    race(dispatches("me", sent), lambda tx: inbound.early_receipts(tx, CARRIER, [receipt], SETTINGS, 1), shared=False)
+    assert store.read(lambda tx: tx.message(head.id)).state is MessageState.DELIVERED
 
 
 # --- dispatchers ------------------------------------------------------------------------------------
