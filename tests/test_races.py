@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from invariants import broken
+from invariants import broken, empty
 from postgres import Server
 from program import until
 from scripted import Scripted
@@ -36,13 +36,19 @@ LATE = 1 << 61
 Work = Callable[[Tx], Any]
 
 
-@pytest.fixture
-def store(postgres: Server) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def one_store(postgres: Server) -> Iterator[Store]:
     with postgres.schema() as url:
         store = Store(url)
-        store.write(lambda tx: tx.add_number(MASK, "sim", "US", 0))
         yield store
         store.close()
+
+
+@pytest.fixture
+def store(one_store: Store) -> Store:
+    empty(one_store)
+    one_store.write(lambda tx: tx.add_number(MASK, "sim", "US", 0))
+    return one_store
 
 
 @pytest.fixture
