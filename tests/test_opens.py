@@ -90,8 +90,9 @@ def two(database_url: str, tmp_path: Path) -> Iterator[Gateways]:
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
-        running = [stack.enter_context(serving(folder, variables)) for folder in folders]
-        both = Gateways([program.url for program in running])
+        with ThreadPoolExecutor(2) as threads:
+            running = threads.map(lambda folder: stack.enter_context(serving(folder, variables)), folders)
+            both = Gateways([program.url for program in running])
         for number in NUMBERS:
             assert both.ask("POST", "/tn", {"value": number})[0] == 200
         yield both

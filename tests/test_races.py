@@ -53,9 +53,9 @@ def store(one_store: Store) -> Store:
 
 @pytest.fixture
 def race(store: Store, postgres: Server) -> Iterator[Callable[..., tuple[Future[Any], Future[Any]]]]:
-    """Return what runs two units, both `shared` (or the second alone): the second comes when the first has done all but the COMMIT.
+    """Return what runs two units, both `shared`, or the second alone.
 
-    The first commits when the second waits for it, or has come to its end without.
+    The second comes when the first has done all but the COMMIT. The first commits when the second waits for it, or has come to its end without.
     """
     with ThreadPoolExecutor(2) as threads:
 
