@@ -370,27 +370,19 @@ def _legs(by: Opened) -> set[tuple[str, str]]:
 
 
 def _may_carry(diary: Diary, by: Opened, one: Said) -> bool:
-    """Return whether a session may have been live at some moment while a text came in."""
+    """Return whether a session of the sender's may have been live at some moment while a text came in."""
+    if (one.mask, one.sender) not in _legs(by) or by.began > one.ended:
+        return False
     over = [end for end in diary.endings if end.session == by.session.id and end.took_place and end.ended < one.began]
-    lives = _expiries(diary, by)
-    return (
-        (one.mask, one.sender) in _legs(by)
-        and by.began < one.ended
-        and not over
-        and any(at is None or at > one.began // MS for at in lives)
-    )
+    return not over and any(at is None or at > one.began // MS for at in _expiries(diary, by))
 
 
 def _must_carry(diary: Diary, by: Opened, one: Said) -> bool:
-    """Return whether a session was live at every moment while a text came in."""
+    """Return whether a session of the sender's was live at every moment while a text came in."""
+    if (one.mask, one.sender) not in _legs(by) or by.ended > one.began:
+        return False
     over = [end for end in diary.endings if end.session == by.session.id and end.began < one.ended]
-    lives = _expiries(diary, by)
-    return (
-        (one.mask, one.sender) in _legs(by)
-        and by.ended < one.began
-        and not over
-        and all(at is None or at > one.ended // MS + 1 for at in lives)
-    )
+    return not over and all(at is None or at > one.ended // MS + 1 for at in _expiries(diary, by))
 
 
 def _expiries(diary: Diary, by: Opened) -> list[int | None]:

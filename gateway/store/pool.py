@@ -29,6 +29,8 @@ _ADD = Statement(
     "VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :shuffle, "
     "0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
 )
+#: The row says through whom goes what waits to be sent from a number.
+_TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")
 
 LOOK = 2048  #: numbers that one page of a list looks at, at most
 _CHUNK = 256
@@ -45,8 +47,6 @@ _PAGE_OF_CARRIER = Statement(
 _PAGE_OF_STATE = Statement(
     "SELECT * FROM numbers WHERE state = :state AND state <> 'active' AND number > :after ORDER BY number LIMIT :count"
 )
-#: What waits to be sent from a number; its row in `paces` says through whom.
-_TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")
 
 
 class PoolUnit(EventUnit):
