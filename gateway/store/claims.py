@@ -52,6 +52,17 @@ class ClaimUnit(LaneUnit):
         self.query("UPDATE paces SET next_at = :now WHERE next_at > :now AND next_at < :never", now=now, never=NEVER)
         self.query("UPDATE paces SET free_us = :now_us WHERE free_us > :now_us", now_us=now * 1000)
 
+    def make_due(self, mask: str, recipient: str, now: int) -> None:
+        """Let a lane that waits for its next attempt have it now."""
+        self.query(
+            "UPDATE lanes SET due_at = :now WHERE mask = :mask AND recipient = :recipient AND owner = '' "
+            "AND due_at > :now",
+            mask=mask,
+            recipient=recipient,
+            now=now,
+        )
+        self.run(LOOK_AT, mask=mask, due=now)
+
     def lanes_waiting(self) -> int:
         """Return how many lanes have something in them; 10,000 stands for more."""
         return int(
