@@ -27,8 +27,8 @@ from gateway.records import Leg, Message, MessageState, Origin, Outcome, Outgoin
 from gateway.settings import read_settings
 from gateway.store import NEVER, Store, Tx
 
-MASK, OTHER_MASK = "+12065550199", "+12065550198"
-ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
+MASK, OTHER_MASK, THIRD_MASK = "+12065550199", "+12065550198", "+12065550197"
+ANN, BOB, CARL, DAN, EVE, FAY = (f"+1206555010{i}" for i in range(1, 7))
 SETTINGS = read_settings(GATEWAY_QUARANTINE="1h")
 CARRIER = Scripted(name="sim")
 LATE = 1 << 61
@@ -55,34 +55,54 @@ def store(one_store: Store) -> Store:
 def race(store: Store, postgres: Server) -> Iterator[Callable[..., tuple[Future[Any], Future[Any]]]]:
     """Return what runs two units, both `shared`, or the second alone.
 
-    The second comes when the first has done all but the COMMIT; that follows when the second waits for the first or has
-    come to its end without.
+    The second comes when the first has done all but the COMMIT, or has come to the end of its method `within`; that goes
+    on when the second waits for it, or has come to its end without.
     """
     with ThreadPoolExecutor(2) as threads:
 
-        def run(first: Work, second: Work, *, shared: bool = True) -> tuple[Future[Any], Future[Any]]:
+        def run(first: Work, second: Work, *, shared: bool = True, within: str = "") -> tuple[Future[Any], Future[Any]]:
             worked, over = threading.Event(), threading.Event()
-            pid: list[int] = []
+            pids: list[int] = []
 
-            def hold(tx: Tx) -> Any:
-                result = first(tx)
-                pid[:] = [tx.query("SELECT pg_backend_pid() AS pid")[0]["pid"]]
+            def meet() -> None:
                 worked.set()
                 over.wait(20)
+
+            def hold(tx: Tx) -> Any:
+                pids.append(tx.query("SELECT pg_backend_pid() AS pid")[0]["pid"])
+                if within:
+                    setattr(tx, within, followed_by(meet, getattr(tx, within)))
+                    return first(tx)
+                result = first(tx)
+                meet()
                 return result
+
+            def come(tx: Tx) -> Any:
+                pids.append(0)
+                return second(tx)
 
             one = threads.submit(store.write, hold, shared=True)
             assert worked.wait(20)
-            other = threads.submit(store.write, second, shared=shared)
+            other = threads.submit(store.write, come, shared=shared)
             try:
-                until(lambda: other.done() or blocks(postgres, pid[0]), "the second unit waits, or is done")
+                until(lambda: other.done() or blocks(postgres, pids[0]), "the second unit waits, or is done")
             finally:
                 over.set()
             for unit in (one, other):
                 unit.exception(20)
+            assert len(pids) == 2  # none had to be run again: no two wait for each other
             return one, other
 
         yield run
+
+
+def followed_by(then: Callable[[], None], method: Callable[..., Any]) -> Callable[..., Any]:
+    def both(*args: Any, **named: Any) -> Any:
+        result = method(*args, **named)
+        then()
+        return result
+
+    return both
 
 
 def blocks(postgres: Server, pid: int) -> bool:
@@ -92,7 +112,7 @@ def blocks(postgres: Server, pid: int) -> bool:
 # --- sessions ---------------------------------------------------------------------------------------
 
 
-def session(*people: str, expires_at: int | None = None) -> Session:
+def session_of(*people: str, expires_at: int | None = None) -> Session:
     return Session(
         id=uuid.uuid4().hex,
         origin=Origin.V1,
@@ -105,7 +125,7 @@ def session(*people: str, expires_at: int | None = None) -> Session:
 
 
 def opens(*people: str) -> Work:
-    return lambda tx: tx.open_exclusive(session(*people), "sim", strict=False, now=1)
+    return lambda tx: tx.open_exclusive(session_of(*people), "sim", strict=False, now=1)
 
 
 def text(ref: str, sender: str = ANN, said: str = "hi", now: int = 5) -> Work:
@@ -115,13 +135,13 @@ def text(ref: str, sender: str = ANN, said: str = "hi", now: int = 5) -> Work:
 
 def open_until(store: Store, expires_at: int | None) -> Session:
     return store.write(
-        lambda tx: tx.open_exclusive(session(ANN, BOB, expires_at=expires_at), "sim", strict=False, now=1)
+        lambda tx: tx.open_exclusive(session_of(ANN, BOB, expires_at=expires_at), "sim", strict=False, now=1)
     )
 
 
 def test_opens_do_not_depend_on_running_alone(store: Store, race) -> None:
     """They do run alone. If they did not, a number would still be given once."""
-    one, other = race(opens(ANN, BOB), opens(CARL, "+12065550104"))
+    one, other = race(opens(ANN, BOB), opens(CARL, DAN))
     assert one.result().legs[0].mask == MASK
     with pytest.raises(NoNumberFree):
         other.result()
@@ -181,6 +201,27 @@ def test_two_texts_at_once_are_in_the_order_in_which_they_were_taken(store: Stor
     race(text("r1", said="first"), text("r2", said="second"))
     rows = store.read(lambda tx: tx.query("SELECT text FROM outbox ORDER BY id"))
     assert [row["text"] for row in rows] == ["first", "second"]
+
+
+def test_what_has_a_place_in_a_lane_is_not_overtaken(store: Store, race) -> None:
+    """A message whose id is drawn, and not written yet, is before all that come."""
+
+    def second(tx: Tx) -> int:
+        put("second")(tx)
+        return len(tx.query("SELECT id FROM outbox"))
+
+    _, other = race(put("first"), second, within="_insert_message")
+    assert other.result() == 2  # it waited for the first
+
+
+def test_texts_to_several_masks_do_not_wait_for_each_other(store: Store, race) -> None:
+    legs = [[(ANN, MASK), (BOB, OTHER_MASK), (CARL, THIRD_MASK)], [(DAN, MASK), (EVE, THIRD_MASK), (FAY, OTHER_MASK)]]
+    for people in legs:
+        session = session_of()
+        among = tuple(Leg(participant=p, mask=m, carrier="sim", position=i) for i, (p, m) in enumerate(people))
+        store.write(lambda tx, of=session, legs=among: tx._insert(of, legs))
+    race(text("r1", ANN), text("r2", DAN), within="enqueue")
+    assert len(store.read(lambda tx: tx.query("SELECT id FROM outbox"))) == 4
 
 
 def test_a_stranger_who_texts_twice_at_once_gets_one_notice(store: Store, race) -> None:
