@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from wsgi import Answer, Client, SettableClock
+from v1 import places, refused
+from wsgi import Client, SettableClock
 
 from gateway.store import Store, Tx
 from gateway.web.bodies import LIMIT
@@ -29,22 +30,6 @@ SECRETS = {who: key.split(":", 2)[-1] for who, key in KEYS.items()}
 
 def bearer(who: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {SECRETS[who]}"}
-
-
-def refused(answer: Answer, status: int, slug: str = "") -> dict[str, Any]:
-    """Return the problem document that an answer is, of this type; "": what HTTP says already."""
-    assert (answer.status, answer.type) == (status, "application/problem+json"), answer
-    document: dict[str, Any] = json.loads(answer.text)
-    assert document["type"] == (f"/v1/docs/problems#{slug}" if slug else "about:blank")
-    assert document["status"] == status
-    assert document["title"]
-    assert document["detail"]
-    return document
-
-
-def places(document: dict[str, Any]) -> list[str]:
-    """Return where the errors of a problem are."""
-    return [error.get("pointer", error.get("parameter")) for error in document["errors"]]
 
 
 def paths(client: Client) -> dict[str, list[str]]:
