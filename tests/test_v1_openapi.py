@@ -1,4 +1,4 @@
-"""`/v1` keeps to its own document: schemathesis with all its checks, over a real socket, for a bounded time."""
+"""`/v1` keeps to its own document: schemathesis with all its checks, over a real socket."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from scripted import Scripted
 
 KEY = "an-api-key-for-tests"
 HERE = Path(__file__).parent / "openapi"
-EXAMPLES = os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "15")  #: for each operation, and the same ones in every run
-MOST_SECONDS = "25"  #: for what is made up at random; what each limit of the document gives rise to is always tried
+EXAMPLES = os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "20")  #: for each operation, the same in every run
 
 
 @pytest.mark.slow
@@ -22,7 +21,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     carriers = {name: Scripted(name=name) for name in ("flowroute", "signalwire")}
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run",
-        "--checks", "all", "--max-examples", EXAMPLES, "--max-time", MOST_SECONDS, "--generation-deterministic",
+        "--checks", "all", "--max-examples", EXAMPLES, "--generation-deterministic",
         "--no-color", "-H", f"Authorization: Bearer {KEY}",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "hooks"}
