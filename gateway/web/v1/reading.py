@@ -43,9 +43,9 @@ def read_call(
     query, wrong = _query()
     grounds = Grounds(default_region=context.settings.default_region, carriers=context.carriers)
     read = (
-        _judged(operation.params, dict(params), grounds, wrong, "parameter"),
-        _judged(operation.query, query, grounds, wrong, "parameter"),
-        _judged(operation.body, body, grounds, wrong, "pointer"),
+        judged(operation.params, dict(params), grounds, wrong, "parameter"),
+        judged(operation.query, query, grounds, wrong, "parameter"),
+        judged(operation.body, body, grounds, wrong, "pointer"),
     )
     key = _key(wrong) if operation.takes_key else ""
     if wrong:
@@ -103,7 +103,7 @@ def _key(wrong: list[Wrong]) -> str:
     return key
 
 
-def _judged(model: type[M], given: dict[str, Any], grounds: Grounds, wrong: list[Wrong], named_by: str) -> M | None:
+def judged(model: type[M], given: dict[str, Any], grounds: Grounds, wrong: list[Wrong], named_by: str) -> M | None:
     """Return what was given as `model`, or None with what is wrong about it added to `wrong`."""
     found = [_wrong(named_by, place, _NUL) for place in _places_of_nul(given)]
     try:
