@@ -85,10 +85,18 @@ class Book:
 class Serving:
     """One `gateway serve`, which can be killed and started again. It listens somewhere else each time."""
 
-    def __init__(self, nursery: Nursery, folder: Path, name: str, variables: Mapping[str, str]) -> None:
-        self._nursery, self._folder, self._name = nursery, folder, name
+    def __init__(
+        self,
+        nursery: Nursery,
+        folder: Path,
+        name: str,
+        variables: Mapping[str, str],
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self._nursery, self._folder, self._name, self._prefix = nursery, folder, name, prefix
         self._variables = environment(variables)
         self._starts = 0
+        self.first = ""  #: source text that is run before the program when it is started again
         self.program: Program | None = None
         self.place = ("", 0)  #: host and port; the last one while it is down
 
@@ -98,22 +106,32 @@ class Serving:
         assert self.program is not None
         return self.program.running
 
-    def start(self, prefix: Sequence[str] = ()) -> None:
-        """Start it, and return when it serves. The first time as anybody would, behind `prefix`; then forked."""
+    def start(self) -> None:
+        """Start it, and return when it serves."""
+        self.begin()
+        self.ready()
+
+    def begin(self) -> None:
+        """Start it: the first time as anybody would, then forked."""
         self._starts += 1
         path = self._folder / f"{self._name}-{self._starts}.log"
-        self.program = program = Program(self._run(path, prefix), path)
+        self.program = Program(self._run(path), path)
+
+    def ready(self) -> None:
+        """Wait until it serves."""
+        program = self.program
+        assert program is not None
         until(lambda: " ready on " in program.output or self.running.poll() is not None, "it is ready", 30)
         assert self.running.poll() is None, program.output
         url = urlsplit(program.url)
         self.place = (str(url.hostname), int(url.port or 0))
 
-    def _run(self, path: Path, prefix: Sequence[str]) -> Any:
+    def _run(self, path: Path) -> Any:
         if self._starts > 1:
-            return self._nursery.start(["gateway", "serve"], self._folder, self._variables, path)
+            return self._nursery.start(["gateway", "serve"], self._folder, self._variables, path, first=self.first)
         with path.open("wb") as output:
             more = {"cwd": self._folder, "env": self._variables, "stdout": output, "stderr": subprocess.STDOUT}
-            return subprocess.Popen([*prefix, sys.executable, "-m", "gateway", "serve"], **more)
+            return subprocess.Popen([*self._prefix, sys.executable, "-m", "gateway", "serve"], **more)
 
     def kill(self) -> None:
         """Kill it, as nothing can be that wants to end well."""
@@ -344,8 +362,8 @@ def scene(nursery: Nursery, book: Book, tmp_path: Path) -> Iterator[Callable[...
             "SIMULATOR_URL": book.url,
         }
         for i in range(gateways):
-            started.append(Serving(nursery, tmp_path, f"gateway{i}", given | variables))
-            started[i].start(prefix)
+            started.append(Serving(nursery, tmp_path, f"gateway{i}", given | variables, prefix))
+            started[i].start()
         posters = Posters(started, once=once)
         posters.open()
         book.slow(slow)
