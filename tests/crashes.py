@@ -162,7 +162,7 @@ class Posters:
     give_up: bool = False  #: on texts that are not taken, too
     sent: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)  #: answered 503 and not sent again
+    refused: set[str] = field(default_factory=set)  #: answered 503, and then not posted again
     answers: Counter[int] = field(default_factory=Counter)  #: by status; 0: none
     odd: list[str] = field(default_factory=list)  #: answers that nobody should get
     _next: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
