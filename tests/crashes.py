@@ -48,6 +48,7 @@ PUBLIC_URL = "http://gateway.example.com"  #: what the carrier signs; whichever 
 WEBHOOK = "/webhooks/simulator"
 LANES, POSTERS = 12, 4
 NEVER = 1 << 61  #: ms; later than anything is due
+SOON = 15  #: seconds: before a claim runs out, for which nobody should have to wait
 
 Json = dict[str, Any]
 
@@ -264,7 +265,7 @@ class Scene:
         Asserts what holds without exception: the order in every lane, who gets what from which mask, the rules of the
         tables, and that nothing is left in them.
         """
-        until(self._is_all_there, "everything that was acknowledged is with the carrier", 90)
+        until(self._is_all_there, "everything that was acknowledged is with the carrier", SOON)
         for gateway in self.gateways:
             gateway.stop()
         self.judge_tables()

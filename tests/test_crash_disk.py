@@ -61,7 +61,7 @@ class Limit(Disk):
 
 
 class Small(Disk):
-    """A file system with room for the WAL and little more, in a name space of its own: others see it through a process that is in it."""
+    """A file system with room for the WAL and little more, in a name space that others see through a process in it."""
 
     name = "small file system"
 
