@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,6 +167,7 @@ class Posters:
     refused: set[str] = field(default_factory=set)  #: answered 503, and then not posted again
     answers: Counter[int] = field(default_factory=Counter)  #: by status; 0: none
     odd: list[str] = field(default_factory=list)  #: answers that nobody should get
+    taken: threading.Condition = field(default_factory=threading.Condition)  #: notified of every 200
     _next: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
 
     def pair(self, lane: int) -> tuple[str, str, str]:
@@ -210,6 +212,8 @@ class Posters:
             threading.Event().wait(self.pause)
         else:
             self.acknowledged.add(text)
+            with self.taken:
+                self.taken.notify_all()
         self.stop.wait(self.pause)
 
     def _post(self, gateway: Serving, body: bytes, headers: dict[str, str]) -> int:
@@ -258,6 +262,13 @@ class Scene:
         """Wait until so many more answers of a status have come."""
         enough = self.posters.answers[status] + count
         until(lambda: self.posters.answers[status] >= enough, f"{count} are answered {status}", 60)
+
+    def wait_for_a_moment(self, chance: Random, most: float, *, at_an_answer: bool) -> None:
+        """Wait for a random time (seconds); with `at_an_answer`, until a 200 has just been given, to be believed."""
+        threading.Event().wait(chance.uniform(0.1, most))
+        if at_an_answer:
+            with self.posters.taken:
+                assert self.posters.taken.wait(30)
 
     def settle(self, ledgers: Ledgers, name: str, note: str = "") -> Ledger:
         """Wait until all that was acknowledged is with the carrier, stop the gateways, and compare.

@@ -6,9 +6,7 @@ That they are is in the facts of the store, which `test_sqlite.py` and `test_pos
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from random import Random
 from uuid import uuid4
 
 import pytest
@@ -18,12 +16,7 @@ from postgres import Server
 from program import until
 from soak import Rounds
 
-KILLS = 2  #: in a round
-
-
-def wait(chance: Random, least: float, most: float) -> None:
-    """Let a random time pass: the moment at which something is killed is what the test is about."""
-    threading.Event().wait(chance.uniform(least, most))
+KILLS = 2  #: in a round: one at any moment, one when an answer has just been given
 
 
 def kill_in_turn(here: Scene, rounds: Rounds, seconds: float) -> int:
@@ -31,8 +24,8 @@ def kill_in_turn(here: Scene, rounds: Rounds, seconds: float) -> int:
     kills = 0
     with here.under_load():
         for chance in rounds(seconds=seconds):
-            for _ in range(KILLS):
-                wait(chance, 0.1, 0.6)
+            for n in range(KILLS):
+                here.wait_for_a_moment(chance, 0.6, at_an_answer=n > 0)
                 gateway = here.gateways[kills % len(here.gateways)]
                 gateway.kill()
                 gateway.start()
@@ -90,8 +83,8 @@ def test_a_database_server_that_is_killed_is_missed_while_it_is_down_and_no_long
     first = here.gateways[0].running.pid
     with here.under_load():
         for chance in rounds(seconds=0):
-            for _ in range(KILLS):
-                wait(chance, 0.1, 0.5)
+            for n in range(KILLS):
+                here.wait_for_a_moment(chance, 0.5, at_an_answer=n > 0)
                 own_server.kill()
                 here.wait_for(503, 3)
                 own_server.start()
