@@ -209,7 +209,7 @@ class Posters:
             if self.give_up or monotonic() > end:
                 raise TimeoutError(f"text {text} was not taken, at last with {status}")
             tries += 1
-            threading.Event().wait(self.pause)
+            threading.Event().wait(2 * self.pause)
         else:
             self.acknowledged.add(text)
             with self.taken:
@@ -276,7 +276,11 @@ class Scene:
         Asserts what holds without exception: the order in every lane, who gets what from which mask, the rules of the
         tables, and that nothing is left in them.
         """
-        until(self._is_all_there, "everything that was acknowledged is with the carrier", SOON)
+        try:
+            until(self._is_all_there, "everything that was acknowledged is with the carrier", SOON)
+        except TimeoutError:
+            self.reconcile(ledgers, name, note)  # it says how much is not
+            raise
         for gateway in self.gateways:
             gateway.stop()
         self.judge_tables()

@@ -1,7 +1,8 @@
 """Crash safety: what was answered 200 is relayed, once and in order, whoever is killed and when.
 
-SIGKILL leaves what the system has in its caches: whether `synchronous=FULL` and `fsync` are on cannot be seen by it.
-That they are is in the facts of the store, which `test_sqlite.py` and `test_postgres.py` read.
+SIGKILL leaves what the system has in its caches: whether `synchronous=FULL` and `fsync` are on cannot be seen by it
+(that they are is in the facts of the store, which `test_sqlite.py` and `test_postgres.py` read). It takes what
+PostgreSQL has in memory: a commit that does not wait for the log is seen.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
-from crashes import LANES, Scene, ask
+from crashes import LANES, SOON, Scene, ask
 from ledger import Ledgers
 from program import until
 from soak import Rounds
@@ -139,7 +139,7 @@ def test_a_full_disk_refuses_texts_and_is_forgotten_when_there_is_room(
             until(lambda: readiness(here) == 200, "it says that it is ready")
             assert len(gateway.lines) - said < LINES
     assert here.posters.answers[0] == 0  # every request was answered
-    until(lambda: here.posters.acknowledged <= {one["text"] for one in here.book.taken()}, "all of it is there", 60)
+    until(lambda: here.posters.acknowledged <= {one["text"] for one in here.book.taken()}, "all of it is there", SOON)
     gateway.stop()
     copy = tmp_path / "copy"
     copy.mkdir()
