@@ -17,6 +17,7 @@ from program import until
 from soak import Rounds
 
 ONCE = frozenset(range(0, LANES, 2))  #: lanes whose texts do not come again, as of a carrier that does not repeat
+ROOM_TO_LOG = 1 << 16  #: bytes
 LINES = 30  #: that may be logged on one time without room, however many requests come meanwhile
 
 
@@ -41,16 +42,16 @@ class Disk(ABC):
 
 
 class Limit(Disk):
-    """No file of the process may grow: SQLite meets it as a disk that fails to write."""
+    """No file of the process may be written to but at its beginning: SQLite meets it as a disk that fails to write."""
 
-    name = "no file may grow"
+    name = "files have a limit"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fill(self, pid: int) -> None:
-        longest = max(file.stat().st_size for file in self.folder.glob("gateway.db*"))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
+        logged = max(file.stat().st_size for file in self.folder.parent.glob("*.log"))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (logged + ROOM_TO_LOG, resource.RLIM_INFINITY))
 
     def make_room(self, pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
