@@ -28,7 +28,7 @@ class Repeats(logging.Filter):
         super().__init__()
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        self._seen: dict[tuple[object, ...], _Seen] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a line is to be logged."""
@@ -39,14 +39,14 @@ class Repeats(logging.Filter):
         except Exception:  # whoever formats it says what is wrong with it
             return True
         with self._lock:
-            times, left_out = self._count((record.name, words))
+            times, left_out = self._count((record.name, words, _place(record)))
         if times == TIMES:
             record.msg, record.args = f"{words} (more of the same is left out for {WINDOW:g} s)", ()
         elif left_out:
             record.msg, record.args = f"{words} ({left_out} more of the same were left out)", ()
         return times <= TIMES
 
-    def _count(self, line: tuple[str, str]) -> tuple[int, int]:
+    def _count(self, line: tuple[object, ...]) -> tuple[int, int]:
         """Return how often a line has come in its window; at the beginning of one, how many the last left out."""
         now, left_out = self._clock(), 0
         seen = self._seen.get(line)
@@ -57,3 +57,12 @@ class Repeats(logging.Filter):
                 self._seen = {other: one for other, one in self._seen.items() if now - one.began < WINDOW}
         seen.times += 1
         return seen.times, left_out
+
+
+def _place(record: logging.LogRecord) -> tuple[str, int] | None:
+    """Return where the error came from that a line is about: what breaks in another place is another line."""
+    error = getattr(record, "bug", None) or (record.exc_info or (None, None))[1]
+    place = error.__traceback__ if isinstance(error, BaseException) else None
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return (place.tb_frame.f_code.co_filename, place.tb_lineno) if place is not None else None

@@ -17,8 +17,11 @@ class Log:
         self.lines: list[str] = []
         self.repeats = Repeats(lambda: self.now)
 
-    def say(self, words: str, *args: object, level: int = logging.ERROR, name: str = "gateway.web") -> None:
+    def say(
+        self, words: str, *args: object, level: int = logging.ERROR, name: str = "gateway.web", bug: object = None
+    ) -> None:
         record = logging.LogRecord(name, level, "", 0, words, args, None)
+        record.bug = bug
         if self.repeats.filter(record):
             self.lines.append(record.getMessage())
 
@@ -43,6 +46,20 @@ def test_lines_that_differ_in_a_word_are_all_logged(log: Log) -> None:
         log.say("message.failed: message %d", id)
     log.say("message.failed: message %d", 0, name="gateway.desk")
     assert len(log.lines) == 101
+
+
+def test_what_breaks_in_another_place_is_logged(log: Log) -> None:
+    def broken(name: str) -> KeyError:
+        try:
+            if name == "x":
+                raise KeyError(name)
+            raise KeyError(name)
+        except KeyError as error:
+            return error
+
+    for name in "x" * 100 + "y":
+        log.say("a webhook broke: KeyError", bug=broken(name))
+    assert len(log.lines) == TIMES + 1
 
 
 def test_what_is_no_trouble_is_never_left_out(log: Log) -> None:
