@@ -75,6 +75,7 @@ class Dispatcher(Dispatching):
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
+        self._unsure = False  # whether the last turn was kept: its COMMIT may have been lost, or the answer to it
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -136,6 +137,8 @@ class Dispatcher(Dispatching):
         if now < self._last_turn - CLOCK_STEP_MS:
             self._set_back(now)
         self._last_turn = now
+        if self._unsure:
+            self._give_back(now)
         outcomes = [(self._judge(desk, one, now), hold) for desk, one, hold in self._unsettled]
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
         rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
@@ -162,7 +165,16 @@ class Dispatcher(Dispatching):
             wake_at = self._store.read(lambda tx: next_due(tx, asks, now))
             if wake_at > now:
                 return {}, [], wake_at
-        return self._store.write(lambda tx: turn(tx, self._owner, outcomes, asks, now), shared=True)
+        self._unsure = True
+        turned = self._store.write(lambda tx: turn(tx, self._owner, outcomes, asks, now), shared=True)
+        self._unsure = False
+        return turned
+
+    def _give_back(self, now: int) -> None:
+        """Give back what was claimed by a turn of which nothing was heard: it is in nobody's hands."""
+        held = {id for desk in self._desks.values() for id in desk.in_flight}
+        self._store.write(lambda tx: tx.give_back(self._owner, held, now))
+        self._unsure = False
 
     def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
         desk.in_flight[message.id] = message

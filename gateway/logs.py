@@ -26,6 +26,7 @@ from typing import Any, TextIO
 
 from gateway.clock import moment
 from gateway.numbers import without_numbers
+from gateway.repeats import Repeats
 
 PLAIN, JSON = "plain", "json"
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -48,6 +49,7 @@ def configure(level: int, plugins: Iterable[str] = (), form: str = PLAIN) -> Non
     if all(isinstance(each, _Handler) for each in root.handlers):
         handler = _Handler()
         handler.setFormatter(_JsonForm(plugins) if form == JSON else _PlainForm(plugins))
+        handler.addFilter(Repeats())
         root.handlers[:] = [handler]
         _catch_what_nobody_catches()
     root.setLevel(max(level, logging.WARNING))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gateway.records import Message
 from gateway.store.db import Statement
-from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD_ID, LOOK_AT, LaneUnit
+from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD, HEAD_ID, LOOK_AT, LaneUnit
 from gateway.store.outbox import NEVER
 
 _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
+)
+#: An uncertain one stays so.
+_UNSTART = Statement(
+    "UPDATE outbox SET state = 'queued', attempts = attempts - 1, "
+    "first_tried_at = CASE WHEN attempts = 1 THEN NULL ELSE first_tried_at END WHERE id = :id AND state = 'sending'"
 )
 
 
@@ -42,6 +47,17 @@ class ClaimUnit(LaneUnit):
             self.run(FREE_LANE, owner=owner, due=due_at, **lane)
             self.run(LOOK_AT, mask=lane["mask"], due=due_at)
         return len(lanes)
+
+    def give_back(self, owner: str, held: Collection[int], now: int) -> None:
+        """Free the lanes of an owner whose head is not among `held`: nobody has begun to send it."""
+        for lane in self.query("SELECT mask, recipient FROM lanes WHERE owner = :owner AND owner <> ''", owner=owner):
+            heads = self.run(HEAD, **lane)
+            if heads and heads[0]["id"] in held:
+                continue
+            for head in heads:
+                self.run(_UNSTART, id=head["id"])
+            self.run(FREE_LANE, owner=owner, due=now, **lane)
+            self.run(LOOK_AT, mask=lane["mask"], due=now)
 
     def set_back(self, now: int) -> None:
         """Make due what waits for a later time, retries and pauses included: the clock those were read from was wrong.

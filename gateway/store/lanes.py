@@ -45,7 +45,7 @@ _NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :car
 _DUE_LANES = Statement(
     "SELECT recipient FROM lanes WHERE mask = :mask AND owner = '' AND due_at <= :now ORDER BY due_at LIMIT :count"
 )
-_HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
+HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
 _START = Statement(
     "UPDATE outbox SET state = :state, attempts = attempts + 1, carrier = :carrier, "
     "first_tried_at = COALESCE(first_tried_at, :now), updated_at = :now WHERE id = :id"
@@ -190,7 +190,7 @@ class LaneUnit(InboxUnit):
         """Claim the first due lane of a mask whose head may be sent; settle the heads that may not."""
         while lanes := self.run(_DUE_LANES, mask=mask, now=now, count=1):
             lane = {"mask": mask, "recipient": lanes[0]["recipient"]}
-            heads = self.run(_HEAD, **lane)
+            heads = self.run(HEAD, **lane)
             if not heads:  # nothing left in it
                 self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
                 continue
