@@ -82,7 +82,7 @@ class Dispatching(ABC):
 
 
 class Elsewhere(Dispatching):
-    """Other processes send. They look into the outbox by themselves; what they know of carriers is not known here."""
+    """Other processes send. They look into the outbox by themselves, and write down which carriers are out."""
 
     def start(self) -> None:
         """Start nothing."""
@@ -99,8 +99,8 @@ class Elsewhere(Dispatching):
         """Do nothing: nobody here would hear it."""
 
     def is_out(self, carrier: str) -> bool:
-        """Return False: those who send know."""
-        return False
+        """Return whether those who send have found that a carrier is out. Raises `StoreUnavailable`."""
+        return self._store.read(lambda tx: tx.circuit(carrier)).is_open
 
 
 def _answered(message: Message) -> bool:

@@ -55,8 +55,8 @@ def store(one_store: Store) -> Store:
 def race(store: Store, postgres: Server) -> Iterator[Callable[..., tuple[Future[Any], Future[Any]]]]:
     """Return what runs two units, both `shared`, or the second alone.
 
-    The second comes when the first has done all but the COMMIT, or has come to the end of its method `within`; that goes
-    on when the second waits for it, or has come to its end without.
+    The second comes when the first has done all but the COMMIT, or has come to the end of its method `within`; that
+    goes on when the second waits for it, or has come to its end without.
     """
     with ThreadPoolExecutor(2) as threads:
 

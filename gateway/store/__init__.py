@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Tx(AnswerUnit):
-    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, answers.
+    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, circuits, answers.
 
     One upon another.
     """

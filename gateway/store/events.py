@@ -13,8 +13,17 @@ from gateway.store.db import Row, Unit
 
 log = logging.getLogger(__name__)
 
-#: The dispatcher says these at once, at a level of their own.
-_LOGGED_ELSEWHERE = ("carrier.paused", "carrier.resumed")
+_LEVELS = {
+    "message": logging.WARNING,
+    "number": logging.WARNING,
+    "carrier.paused": logging.ERROR,
+    "carrier.resumed": logging.WARNING,
+}
+#: What the log says where an event's own name says too little.
+_WORDS = {
+    "carrier.paused": "carrier {carrier} is out ({detail}): its texts wait, a probe goes out from time to time",
+    "carrier.resumed": "carrier {carrier} is back: its texts go out again",
+}
 
 
 class EventUnit(Unit):
@@ -56,16 +65,17 @@ class EventUnit(Unit):
 def log_events(events: Sequence[Row]) -> None:
     """Log events, at a level that says whether somebody should look."""
     for event in events:
-        if event["kind"] not in _LOGGED_ELSEWHERE:
-            log.log(_level(event["kind"]), "%s", _in_words(event), extra=_fields(event))
+        log.log(_level(event["kind"]), "%s", _in_words(event), extra=_fields(event))
 
 
 def _level(kind: str) -> int:
-    return logging.WARNING if kind.startswith(("message.", "number.")) else logging.INFO
+    return _LEVELS.get(kind) or _LEVELS.get(kind.partition(".")[0], logging.INFO)
 
 
 def _in_words(event: Row) -> str:
     """Return an event as one line: its kind, and of message, session, mask, carrier and detail what it has."""
+    if words := _WORDS.get(event["kind"]):
+        return words.format(carrier=event["carrier"], detail=event["detail"])
     parts = [f"{name} {event[name]}" for name in ("message", "session", "mask", "carrier") if event[name]]
     return f"{event['kind']}: {', '.join(parts)}" + (f" ({event['detail']})" if event["detail"] else "")
 

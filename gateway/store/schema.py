@@ -115,7 +115,17 @@ CREATE TABLE answers (
 CREATE INDEX answers_at ON answers (created_at);
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+FOURTH = """
+-- a carrier account that fails, for all who send: open while there is a time for the next probe
+CREATE TABLE circuits (
+    carrier TEXT PRIMARY KEY, failures BIGINT NOT NULL, probes BIGINT NOT NULL, probe_at BIGINT, why TEXT NOT NULL);
+
+-- masks from which a carrier wants to be sent less, and until when
+CREATE TABLE throttles (mask TEXT PRIMARY KEY, carrier TEXT NOT NULL, until BIGINT NOT NULL);
+CREATE INDEX throttles_carrier ON throttles (carrier, until);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 
 
 def migrate(db: Database[U]) -> int:
