@@ -128,9 +128,9 @@ def test_a_first_start_that_is_killed_leaves_all_or_nothing_and_the_next_one_com
     serves(start(url))
     took, whole = monotonic() - began, shape(url)
     found, kills = dict.fromkeys((NOTHING, whole), 0), 0
-    for chance in rounds(seconds=1.5):
+    for chance, company in ((chance, company) for chance in rounds(seconds=1.5) for company in (False, True)):
         url, kills = databases(), kills + 1
-        first, other = start(url), start(url) if chance.random() < 0.5 else None
+        first, other = start(url), start(url) if company else None
         threading.Event().wait(chance.uniform(0, took))
         first[0].kill()
         first[0].wait(30)
