@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import logging
+import os
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -17,6 +21,8 @@ from gateway.checks import Finding, Mark
 from gateway.errors import ConfigError, GatewayError
 from gateway.listing import CarrierRow, State
 from gateway.settings import Settings, load_dotenv_file, read_settings
+
+log = logging.getLogger(__name__)
 
 STYLES = {
     Mark.OK: "green",
@@ -56,6 +62,7 @@ def main(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand != "demo":  # which is the same for everybody
         load_dotenv_file()
+    logs.configure(logging.WARNING)
 
 
 @main.command()
@@ -70,12 +77,11 @@ def serve(no_dispatch: bool) -> None:
     With GATEWAY_WORKERS it runs as several processes that share the address: each takes requests and sends, one that
     dies is replaced, and a stop stops them all.
     """
-    settings = _settings_for_a_run()
-    from gateway.program import serve as run
+    with _told_in(os.environ.get("GATEWAY_LOG", "")):
+        settings = _settings_for_a_run()
+        from gateway.program import serve as run
 
-    run(
-        settings, dispatches=not no_dispatch, say=click.echo
-    )  # flushes each line: whoever waits for `ready` reads a pipe
+        run(settings, dispatches=not no_dispatch, say=_say_in(settings.log_form))
 
 
 @main.command()
@@ -87,10 +93,11 @@ def dispatch() -> None:
     their receipts go. As many as you like may run at a time; they share the pace. The last of its first lines ends in
     `dispatching`. Ctrl-C or SIGTERM stop it: what is being sent is finished first.
     """
-    settings = _settings_for_a_run()
-    from gateway.program import dispatch as run
+    with _told_in(os.environ.get("GATEWAY_LOG", "")):
+        settings = _settings_for_a_run()
+        from gateway.program import dispatch as run
 
-    run(settings, say=click.echo)
+        run(settings, say=_say_in(settings.log_form))
 
 
 @main.command()
@@ -150,6 +157,21 @@ def check(ctx: click.Context) -> None:
     ctx.exit(1 if wrong else 0)
 
 
+@contextlib.contextmanager
+def _told_in(form: str) -> Iterator[None]:
+    """Where the log is to be JSON, let what ends the start be a line of it. Otherwise it is told as everywhere."""
+    asked = form.strip().lower()
+    if asked == logs.JSON:
+        logs.configure(logging.INFO, form=asked)
+    try:
+        yield
+    except GatewayError as error:
+        if asked != logs.JSON:
+            raise
+        log.critical("%s", error)
+        sys.exit(2)
+
+
 # --- what it looks like -------------------------------------------------------------------------
 
 
@@ -161,8 +183,14 @@ def _settings_for_a_run() -> Settings:
     """Return the settings, and let the log begin. Raises `ConfigError`."""
     settings = read_settings()
     found = plugins.find_carriers()
-    logs.configure(settings.log_level, {each.carrier.__module__.partition(".")[0] for each in found.values()})
+    packages = {each.carrier.__module__.partition(".")[0] for each in found.values()}
+    logs.configure(settings.log_level, packages, settings.log_form)
     return settings
+
+
+def _say_in(form: str) -> Callable[[str], None]:
+    """Return what prints a line, plain or as the log's. It flushes: whoever waits for `ready` reads a pipe."""
+    return lambda words: click.echo(logs.spoken(words, form))
 
 
 def _settings_if_right() -> Settings | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import retry
 from gateway.carrier import Carrier
+from gateway.clock import Clock
 from gateway.errors import CarrierMisconfigured, Throttled
 from gateway.messages import Rate, Weight
 from gateway.records import Message, MessageState, Outcome
-from gateway.retry import Attempt, Circuit
+from gateway.retry import Attempt, Reach
 from gateway.sending import to_carrier
 from gateway.store import NEVER, Tx
 
@@ -26,7 +27,7 @@ class Hold:
     """A pause that a carrier asked for, or needs."""
 
     until: int  #: ms UTC
-    account: bool  #: not the number alone
+    throttled: bool  #: several numbers of an account at a time, and it is the account's
 
 
 class Desk:
@@ -34,17 +35,42 @@ class Desk:
 
     def __init__(self, carrier: Carrier, senders: int) -> None:
         self.carrier = carrier
-        self.circuit = Circuit()
+        self.reach = Reach()
+        self.resumed = False  #: the carrier is back, and what waits for its next attempt can have it now
         self.in_flight: dict[int, Message] = {}
         self.senders = senders
         self.pool = ThreadPoolExecutor(senders, thread_name_prefix=f"send-{carrier.name}")
-        self.throttled: dict[str, int] = {}  #: mask -> until when (ms)
         self.misfits: dict[str, int] = {}  #: mask -> how often in a row the carrier refused the number itself
         self.backing_off: dict[tuple[str, str], int] = {}  #: lane -> when its next attempt is due (ms)
 
-    def room(self, now: int, settling: int) -> int:
-        """Return how many messages may be taken up now, in the unit that settles `settling` of those in flight."""
-        return self.circuit.room(self.senders - len(self.in_flight) + settling, now)
+    def room(self, settling: int) -> int:
+        """Return how many senders are free in the unit that settles `settling` of the messages in flight."""
+        return self.senders - len(self.in_flight) + settling
+
+    def sending(self, message: Message) -> None:
+        """Take note that a message goes out: while the carrier is out, as a probe."""
+        self.in_flight[message.id] = message
+        self.backing_off.pop((message.mask, message.recipient), None)
+        if self.reach.is_out:
+            self.reach = replace(self.reach, probe=message.id)
+
+    def take_note(self, reach: Reach) -> None:
+        """Take note of whether the carrier can be reached; the log says it where that is this process's affair."""
+        if reach.is_alone and not self.reach.is_alone:
+            name, why = self.carrier.name, reach.own.why
+            words = "carrier %s is out for this process, and for others it is not (%s)"
+            log.error(words, name, why, extra={"carrier": name})
+        elif self.reach.is_alone and not reach.is_out:
+            name = self.carrier.name
+            log.warning("carrier %s is back for this process", name, extra={"carrier": name})
+        self.resumed = self.resumed or (self.reach.is_out and not reach.is_out)
+        self.reach = reach
+
+    def make_due(self, tx: Tx, now: int) -> None:
+        """Let the lanes that wait for their next attempt have it now."""
+        for (mask, recipient), due in self.backing_off.items():
+            if due > now:
+                tx.make_due(mask, recipient, now)
 
     def rate(self) -> Rate:
         """Return how fast the carrier may be sent to; a plugin that fails here gets the slow default."""
@@ -53,7 +79,8 @@ class Desk:
             if not isinstance(rate, Rate):
                 raise TypeError
         except Exception as error:
-            log.error("carrier %s cannot tell its rate: %s", self.carrier.name, type(error).__name__)
+            name = self.carrier.name
+            log.error("carrier %s cannot tell its rate: %s", name, type(error).__name__, extra={"carrier": name})
             return Rate()
         return rate
 
@@ -64,25 +91,27 @@ class Desk:
             if not isinstance(weight, Weight):
                 raise TypeError
         except Exception as error:
-            log.error("carrier %s cannot weigh message %d: %s", self.carrier.name, message.id, type(error).__name__)
+            name, kind = self.carrier.name, type(error).__name__
+            of = {"carrier": name, "message_id": message.id, "mask": message.mask}
+            log.error("carrier %s cannot weigh message %d: %s", name, message.id, kind, extra=of)
             return Weight()
         return weight
 
     def held_back(self, one: Attempt, now: int) -> Hold | None:
-        """Return how long the number of an attempt is to be held back; if several are at once, the account too.
+        """Return how long the number of an attempt is to be held back.
 
         To be called once for each attempt: it keeps count.
         """
         mask, error = one.message.mask, one.result
         if isinstance(error, Throttled):
-            until = now + round(error.retry_after * 1000)
-            self.throttled = {m: at for m, at in self.throttled.items() if at > now} | {mask: until}
-            return Hold(until=until, account=len(self.throttled) >= CROWD)
+            return Hold(until=now + round(error.retry_after * 1000), throttled=True)
         if isinstance(error, CarrierMisconfigured) and error.number_only:
             tries = self.misfits.get(mask, 0)
             self.misfits[mask] = tries + 1
-            log.error("carrier %s does not accept the number %s (%s): it is held back", self.carrier.name, mask, error)
-            return Hold(until=now + retry.probe_delay(tries), account=False)
+            name = self.carrier.name
+            words = "carrier %s does not accept the number %s (%s): it is held back"
+            log.error(words, name, mask, error, extra={"carrier": name, "mask": mask, "message_id": one.message.id})
+            return Hold(until=now + retry.probe_delay(tries), throttled=False)
         self.misfits.pop(mask, None)
         return None
 
@@ -92,7 +121,7 @@ class Ask:
     """What a turn asks of the store for one carrier: so many messages, as fast as it takes them at this moment."""
 
     desk: Desk
-    room: int
+    room: int  #: how many senders are free
     rate: Rate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,53 +130,108 @@ class Ask:
 
 #: By carrier, each message with the references that belong to others of its lane.
 Claimed = dict[str, list[tuple[Message, frozenset[str]]]]
-#: What was claimed, the messages whose recipients turned out to have blocked the mask, when to look again (ms).
-Turned = tuple[Claimed, list[Message], int]
+Asks = Mapping[str, Ask]
+Reaches = dict[str, Reach]
+Answered = tuple[Desk, Attempt, "Hold | None"]
+Judge = Callable[[Attempt, bool, int], Outcome]  #: takes an attempt, whether its carrier is out, and the time (ms)
 
 
-def turn(
-    tx: Tx, owner: str, outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask], now: int
-) -> Turned:
-    """Settle `outcomes`, then claim what `asks` have room for, and return what came of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """What a turn came to."""
+
+    wake_at: int  #: when something is due (ms)
+    reaches: Reaches  #: by carrier
+    claimed: Claimed = field(default_factory=dict)
+    outcomes: Sequence[Outcome] = ()
+    blocked: Sequence[Message] = ()  #: whose recipients turned out to have blocked the mask
+
+
+def look(tx: Tx, asks: Asks, now: int) -> Turned:
+    """Only look when something is due: a few keyed reads for each carrier."""
+    reaches = {name: ask.desk.reach.knowing(tx.circuit(name), now) for name, ask in asks.items()}
+    return Turned(wake_at=_next_due(tx, asks, reaches, now), reaches=reaches)
+
+
+def turn(tx: Tx, owner: str, answered: Sequence[Answered], asks: Asks, judge: Judge, clock: Clock) -> Turned:
+    """Settle what was `answered`, then claim what `asks` have room for."""
+    tx.lock_paces((one.message.mask for _, one, _ in answered), _accounts(answered, asks))
+    now = clock()  # not before: who waited for a lock would take what is due now for due long ago, and send in bursts
+    by_desk = {name: [one for desk, one, _ in answered if desk is ask.desk] for name, ask in asks.items()}
+    reaches = {name: _hear(tx, asks[name].desk, by_desk[name], now) for name in sorted(asks)}  # which locks, in order
+    outcomes = [judge(one, reaches[desk.carrier.name].is_out, now) for desk, one, _ in answered]
     blocked = []
-    tx.lock_paces((outcome.message.mask for outcome, _ in outcomes), _accounts(outcomes, asks))
-    for outcome, hold in outcomes:
+    for (_, _, hold), outcome in zip(answered, outcomes, strict=True):
         if tx.settle(outcome, owner, now):
             blocked.append(outcome.message)
         if hold is not None:
-            hold_back(tx, outcome.message, hold)
+            hold_back(tx, outcome.message, hold, now)
         tell_operator(tx, outcome, now)
-    claimed = {}
-    for name, ask in asks.items():
-        heads = list[Message]()
-        if ask.room > 0:
-            heads = tx.claim(name, owner, rate=ask.rate, weigh=ask.desk.weigh, room=ask.room, now=now)
-        claimed[name] = [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
-    return claimed, blocked, now if any(claimed.values()) else next_due(tx, asks, now)
+    claimed = {name: _claim(tx, owner, ask, reaches[name], now) for name, ask in asks.items()}
+    wake_at = now if any(claimed.values()) else _next_due(tx, asks, reaches, now)
+    return Turned(wake_at=wake_at, reaches=reaches, claimed=claimed, outcomes=outcomes, blocked=blocked)
 
 
-def next_due(tx: Tx, asks: Mapping[str, Ask], now: int) -> int:
-    """Return when something is due that there is room for (ms): one look at an index for each carrier."""
-    wake_at = NEVER
-    for name, ask in asks.items():
-        probe_at = ask.desk.circuit.probe_at
-        if ask.room > 0:
-            wake_at = min(wake_at, tx.next_due(name))
-        elif probe_at is not None and probe_at > now:
-            wake_at = min(wake_at, probe_at)  # else the probe is out, and its answer rings
-    return wake_at
+def _hear(tx: Tx, desk: Desk, attempts: Sequence[Attempt], now: int) -> Reach:
+    """Return whether a carrier can be reached after attempts, and write down what that means for the others."""
+    name = desk.carrier.name
+    before = desk.reach.knowing(tx.circuit(name), now)
+    if before.heard(attempts, now).shared == before.shared:
+        return before.heard(attempts, now)
+    before = before.knowing(tx.lock_circuit(name), now)
+    after = before.heard(attempts, now)
+    tx.set_circuit(name, after.shared)
+    if after.shared.is_open is not before.shared.is_open:
+        kind = "carrier.paused" if after.shared.is_open else "carrier.resumed"
+        tx.add_event(kind, now, carrier=name, detail=after.shared.why)
+    return after
 
 
-def _accounts(outcomes: Sequence[tuple[Outcome, Hold | None]], asks: Mapping[str, Ask]) -> set[str]:
+def _claim(tx: Tx, owner: str, ask: Ask, reach: Reach, now: int) -> list[tuple[Message, frozenset[str]]]:
+    name, room = ask.desk.carrier.name, _room(tx, ask, reach, now)
+    if room <= 0:
+        return []
+    heads = tx.claim(name, owner, rate=ask.rate, weigh=ask.desk.weigh, room=room, now=now)
+    if not heads and reach.shared.is_open and not reach.is_wary:
+        tx.probe_soon(name, now)  # nothing was there to be sent as a probe
+    return [(m, tx.taken_refs(m) if m.state is MessageState.UNCERTAIN else frozenset()) for m in heads]
+
+
+def _room(tx: Tx, ask: Ask, reach: Reach, now: int) -> int:
+    """Return how many messages may be claimed: while the carrier is out one, by one of all who send, if it is due."""
+    if not reach.is_out or ask.room <= 0:
+        return ask.room
+    if reach.probe is not None or reach.probe_at > now:
+        return 0
+    by_itself = reach.is_wary or not reach.shared.is_open
+    return int(by_itself or tx.take_probe(ask.desk.carrier.name, now, now + retry.PROBE_MS))
+
+
+def _next_due(tx: Tx, asks: Asks, reaches: Reaches, now: int) -> int:
+    """Return when something is due that there is room for (ms)."""
+    due = [_due(tx, name, reaches[name], now) for name, ask in asks.items() if ask.room > 0]
+    return min(due, default=NEVER)
+
+
+def _due(tx: Tx, name: str, reach: Reach, now: int) -> int:
+    if not reach.is_out or (reach.probe is None and reach.probe_at <= now):
+        return tx.next_due(name)
+    return NEVER if reach.probe is not None else reach.probe_at  # the probe's answer rings
+
+
+def _accounts(answered: Sequence[Answered], asks: Asks) -> set[str]:
     """Return the carriers whose account's pace this turn reads and writes."""
     limited = {name for name, ask in asks.items() if ask.room > 0 and ask.rate.per_account is not None}
-    return limited | {outcome.message.carrier for outcome, hold in outcomes if hold is not None and hold.account}
+    return limited | {one.message.carrier for _, one, hold in answered if hold is not None and hold.throttled}
 
 
-def hold_back(tx: Tx, message: Message, hold: Hold) -> None:
-    """Let the number a message was sent from, or its whole account, send nothing for a while."""
+def hold_back(tx: Tx, message: Message, hold: Hold, now: int) -> None:
+    """Let the number a message was sent from send nothing for a while.
+
+    Where several are throttled at the same time, whichever process they were sent by, the account neither.
+    """
     tx.hold_back(message.mask, hold.until)
-    if hold.account:
+    if hold.throttled and tx.throttled(message.mask, message.carrier, hold.until, now) >= CROWD:
         tx.hold_back_account(message.carrier, hold.until)
 
 

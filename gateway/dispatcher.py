@@ -12,15 +12,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from gateway import retry, unreachable
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
-from gateway.desk import Ask, Desk, Hold, Turned, next_due, turn
-from gateway.dispatching import ALONE, Dispatching, Part
+from gateway.desk import Answered, Ask, Asks, Desk, Turned, look, turn
+from gateway.dispatching import Dispatching
 from gateway.errors import StoreUnavailable
-from gateway.housekeeping import EventLog, sweep
+from gateway.housekeeping import sweep
 from gateway.logs import log_bug
 from gateway.messages import storable
 from gateway.owner import this_process
@@ -28,7 +29,7 @@ from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
 from gateway.sending import attempt
 from gateway.settings import Settings
-from gateway.store import NEVER, Store, Tx
+from gateway.store import NEVER, Store
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,13 @@ CLOCK_STEP_MS = 1_000  #: a clock that goes back by more was set; by less, it wa
 RENEWAL_MS = 5_000
 
 ReceiptUrl = Callable[[str], str]
-Outcomes = list[tuple[Outcome, Hold | None]]
 
 
 class Dispatcher(Dispatching):
     """Sends what waits in the outbox through the carriers it is given.
 
     Several may be at work on one database, in processes of their own: what they claim, and how fast, is decided there.
-    Whether a carrier is out each finds for itself.
+    Whether a carrier is out they tell each other there.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class Dispatcher(Dispatching):
         receipt_url: ReceiptUrl = lambda carrier: "",
         clock: Clock = now_ms,
         dice: Dice = random.random,
-        part: Part = ALONE,
     ) -> None:
         super().__init__(store, settings.threads)
         self._settings = settings
@@ -68,7 +67,7 @@ class Dispatcher(Dispatching):
         self._owner = this_process()
         self._desks = {name: Desk(carrier, settings.senders) for name, carrier in carriers.items()}
         self._answers: SimpleQueue[tuple[Desk, Attempt]] = SimpleQueue()
-        self._unsettled: list[tuple[Desk, Attempt, Hold | None]] = []
+        self._unsettled: list[Answered] = []
         self._bell = threading.Condition()
         self._rung = False
         self._stopping = False
@@ -76,7 +75,7 @@ class Dispatcher(Dispatching):
         self._next_housekeeping = 0
         self._next_renewal = 0
         self._last_turn = 0
-        self._events = EventLog(store, part.logged) if part.logs_events else None
+        self._unsure = False  # whether the last turn was kept: its COMMIT may have been lost, or the answer to it
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -107,7 +106,7 @@ class Dispatcher(Dispatching):
     def is_out(self, carrier: str) -> bool:
         """Return whether a carrier cannot be reached just now, or nobody sends through it."""
         desk = self._desks.get(carrier)
-        return desk is None or desk.circuit.is_open
+        return desk is None or desk.reach.is_out
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -115,7 +114,7 @@ class Dispatcher(Dispatching):
         while True:
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
-                return self._log_events()
+                return
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -138,38 +137,56 @@ class Dispatcher(Dispatching):
         if now < self._last_turn - CLOCK_STEP_MS:
             self._set_back(now)
         self._last_turn = now
-        outcomes = [(self._judge(desk, one, now), hold) for desk, one, hold in self._unsettled]
+        if self._unsure:
+            self._give_back(now)
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
-        rooms = {} if self._stopping else {name: desk.room(now, back[name]) for name, desk in self._desks.items()}
-        asks = {name: Ask(desk=self._desks[name], room=room) for name, room in rooms.items()}
-        claimed, blocked, wake_at = self._settle_and_claim(outcomes, asks, now)
-        for desk, one, _ in self._unsettled:
-            desk.in_flight.pop(one.message.id, None)
-        self._unsettled.clear()
-        if outcomes:
-            self._tell()
-        for name, messages in claimed.items():
+        rooms = {name: 0 if self._stopping else desk.room(back[name]) for name, desk in self._desks.items()}
+        turned = self._settle_and_claim({name: Ask(desk=self._desks[name], room=rooms[name]) for name in rooms}, now)
+        self._take_note(turned, now)
+        for name, messages in turned.claimed.items():
             for message, taken in messages:
                 self._hand_out(self._desks[name], message, taken)
-        if blocked:  # in a unit that runs alone; should it fail, the others are told when they write next
-            self._store.write(lambda tx: unreachable.tell_of(tx, blocked, self._settings, now))
+        if turned.blocked:  # in a unit that runs alone; should it fail, the others are told when they write next
+            self._store.write(lambda tx: unreachable.tell_of(tx, turned.blocked, self._settings, now))
         self._housekeeping(now)
-        if blocked or any(claimed.values()):
+        if turned.blocked or any(turned.claimed.values()):
             return now
-        return wake_at if wake_at > now else now + LOCKED_MS
+        return turned.wake_at if turned.wake_at > now else now + LOCKED_MS
 
-    def _settle_and_claim(self, outcomes: Outcomes, asks: Mapping[str, Ask], now: int) -> Turned:
-        """Return what `desk.turn` does. Whoever only looks holds up nobody's write."""
-        if not outcomes:
-            wake_at = self._store.read(lambda tx: next_due(tx, asks, now))
-            if wake_at > now:
-                return {}, [], wake_at
-        return self._store.write(lambda tx: turn(tx, self._owner, outcomes, asks, now), shared=True)
+    def _settle_and_claim(self, asks: Asks, now: int) -> Turned:
+        """Return what was claimed, and when the next is due. Whoever only looks holds up nobody's write."""
+        if not self._unsettled:
+            looked = self._store.read(lambda tx: look(tx, asks, now))
+            if looked.wake_at > now:
+                return looked
+        self._unsure = True
+        turned = self._store.write(
+            lambda tx: turn(tx, self._owner, self._unsettled, asks, self._judge, self._clock), shared=True
+        )
+        self._unsure = False
+        return turned
+
+    def _give_back(self, now: int) -> None:
+        """Give back what was claimed by a turn of which nothing was heard: it is in nobody's hands."""
+        held = {id for desk in self._desks.values() for id in desk.in_flight}
+        self._store.write(lambda tx: tx.give_back(self._owner, held, now))
+        self._unsure = False
+
+    def _take_note(self, turned: Turned, now: int) -> None:
+        """Remember what a turn came to, now that it is on disk."""
+        for desk, one, _ in self._unsettled:
+            desk.in_flight.pop(one.message.id, None)
+        for (desk, one, _), outcome in zip(self._unsettled, turned.outcomes, strict=True):
+            if outcome.state in (MessageState.QUEUED, MessageState.UNCERTAIN) and outcome.due_at > now:
+                desk.backing_off[(one.message.mask, one.message.recipient)] = outcome.due_at
+        if self._unsettled:
+            self._unsettled.clear()
+            self._tell()
+        for name, reach in turned.reaches.items():
+            self._desks[name].take_note(reach)
 
     def _hand_out(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
-        desk.in_flight[message.id] = message
-        desk.circuit.sending(message)
-        desk.backing_off.pop((message.mask, message.recipient), None)
+        desk.sending(message)
         desk.pool.submit(self._attempt, desk, message, taken)
 
     def _attempt(self, desk: Desk, message: Message, taken: frozenset[str]) -> None:
@@ -185,76 +202,42 @@ class Dispatcher(Dispatching):
         self.ring()
 
     def _gather(self) -> None:
-        """Collect the attempts that came back, and let each carrier's circuit hear of its own."""
+        """Collect the attempts that came back."""
         now = self._clock()
         while True:
             try:
                 desk, one = self._answers.get_nowait()
             except Empty:
                 return
-            was_open = desk.circuit.is_open
-            desk.circuit.heard(one, now)
             self._unsettled.append((desk, one, desk.held_back(one, now)))
-            if desk.circuit.is_open is not was_open:
-                self._circuit_changed(desk, now)
 
-    def _circuit_changed(self, desk: Desk, now: int) -> None:
-        name, circuit = desk.carrier.name, desk.circuit
-        if circuit.is_open:
-            log.error("carrier %s is out (%s): its texts wait, a probe goes out from time to time", name, circuit.why)
-        else:
-            log.warning("carrier %s is back: its texts go out again", name)
-        lanes = [] if circuit.is_open else [lane for lane, due in desk.backing_off.items() if due > now]
-        if not circuit.is_open:
-            desk.backing_off.clear()
-        kind, why = ("carrier.paused", circuit.why) if circuit.is_open else ("carrier.resumed", "")
-
-        def note(tx: Tx) -> None:
-            tx.add_event(kind, now, carrier=name, detail=why)
-            for mask, recipient in lanes:
-                tx.make_due(mask, recipient, now)
-
-        try:
-            self._store.write(note)
-        except StoreUnavailable:
-            log.error("the database did not take note that carrier %s changed", name)
-
-    def _judge(self, desk: Desk, one: Attempt, now: int) -> Outcome:
+    def _judge(self, one: Attempt, carrier_is_out: bool, now: int) -> Outcome:
         outcome = retry.outcome(
-            one,
-            now=now,
-            base_ms=self._settings.retry_base_ms,
-            dice=self._dice,
-            carrier_is_out=desk.circuit.is_open,
+            one, now=now, base_ms=self._settings.retry_base_ms, dice=self._dice, carrier_is_out=carrier_is_out
         )
         # what a plugin put into its error must not be what the store stumbles over, turn after turn
-        outcome = replace(outcome, reason=storable(str(outcome.reason)), code=storable(str(outcome.code)))
-        if outcome.state in (MessageState.QUEUED, MessageState.UNCERTAIN) and outcome.due_at > now:
-            desk.backing_off[(one.message.mask, one.message.recipient)] = outcome.due_at
-        return outcome
+        return replace(outcome, reason=storable(str(outcome.reason)), code=storable(str(outcome.code)))
 
     # --- what falls due -----------------------------------------------------------------------------
 
     def _housekeeping(self, now: int) -> None:
+        for desk in self._desks.values():
+            if desk.resumed:
+                self._store.write(partial(desk.make_due, now=now))
+                desk.backing_off.clear()
+                desk.resumed = False
         if now >= self._next_renewal:
             held = [message for desk in self._desks.values() for message in desk.in_flight.values()]
             self._store.write(lambda tx: tx.renew(self._owner, held, now))
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
-            self._log_events()
             self._next_housekeeping = now + HOUSEKEEPING_MS
-
-    def _log_events(self) -> None:
-        if self._events is not None:
-            self._events.flush()
 
     def _set_back(self, now: int) -> None:
         """Let nothing wait for a time that the clock went back from."""
         log.warning("the clock was set back by %d s: what waits is looked at now", (self._last_turn - now) // 1000)
         self._next_housekeeping = self._next_renewal = now
-        for desk in self._desks.values():
-            desk.circuit.set_back(now)
         self._store.write(lambda tx: tx.set_back(now))
 
     def _busy(self) -> bool:

@@ -5,11 +5,9 @@ Several processes may be at work on one database. What a request may ask of whoe
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from dataclasses import dataclass
 from time import monotonic
 
 from gateway.records import Message, MessageState
@@ -17,19 +15,6 @@ from gateway.store import Store
 
 LOOK = 0.1  #: seconds between two looks at the store: another process may have settled what is waited for
 FREE_THREADS = 2  #: threads that answer HTTP and never wait for a carrier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What one process does of the work, where several share it."""
-
-    dispatches: bool = True  #: sends and sweeps; else other processes do
-    logs_events: bool = True  #: logs every event, whoever caused it; else another process of this host does
-    #: the newest event that was logged, for whoever goes on with the log; None: it begins with what comes now
-    logged: ctypes.c_int64 | None = None
-
-
-ALONE = Part()
 
 
 class Dispatching(ABC):
@@ -97,7 +82,7 @@ class Dispatching(ABC):
 
 
 class Elsewhere(Dispatching):
-    """Other processes send. They look into the outbox by themselves; what they know of carriers is not known here."""
+    """Other processes send. They look into the outbox by themselves, and write down which carriers are out."""
 
     def start(self) -> None:
         """Start nothing."""
@@ -114,8 +99,8 @@ class Elsewhere(Dispatching):
         """Do nothing: nobody here would hear it."""
 
     def is_out(self, carrier: str) -> bool:
-        """Return False: those who send know."""
-        return False
+        """Return whether those who send have found that a carrier is out. Raises `StoreUnavailable`."""
+        return self._store.read(lambda tx: tx.circuit(carrier)).is_open
 
 
 def _answered(message: Message) -> bool:

@@ -102,7 +102,7 @@ class WebhookResponse:
     """What we answer a carrier."""
 
     status: int = 200
-    body: str = field(default="", repr=False)
+    body: str = field(default="", repr=False)  #: sent as UTF-8
     content_type: str = "text/plain; charset=utf-8"
 
 

@@ -136,7 +136,7 @@ def build_configured(found: Mapping[str, Installed]) -> dict[str, Carrier]:
             except ConfigError as error:
                 complaints.append(str(error))
             except Exception as error:  # a plugin may raise anything; its words may hold a secret
-                log_bug(log, f"the carrier {name}", error)
+                log_bug(log, f"the carrier {name}", error, carrier=name)
                 complaints.append(fault(installed, error))
     if complaints:
         raise ConfigError("\n".join(complaints))

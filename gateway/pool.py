@@ -17,7 +17,6 @@ from gateway.store import Store, Tx
 
 CHEAP = 0.05  #: seconds; figures that took less are worked out each time
 SHARE = 20  #: others are kept this many times as long as they took: they cost a twentieth of one thread's time at most
-LONGEST_KEPT = 60.0  #: seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +109,7 @@ class Figures:
         self._kept: _Kept | None = None
 
     def read(self) -> tuple[int, list[PoolFigures]]:
-        """Return the figures and of when they are (ms UTC), a minute old at most.
+        """Return the figures, and when they were worked out (ms UTC).
 
         While somebody works them out, whoever else asks gets those from before. Raises `StoreUnavailable`.
         """
@@ -135,5 +134,5 @@ class Figures:
         now, began = self._clock(), self._timer()
         figures = self._store.read(lambda tx: tx.pool_figures(now))
         took = self._timer() - began
-        kept_for = 0.0 if took < CHEAP else min(SHARE * took, LONGEST_KEPT)
+        kept_for = 0.0 if took < CHEAP else SHARE * took
         return _Kept(at=now, figures=figures, until=self._timer() + kept_for)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +10,9 @@ import gateway
 from gateway import plugins
 from gateway.carrier import Carrier
 from gateway.dispatcher import Dispatcher
-from gateway.dispatching import Part
 from gateway.doors import closed_doors
 from gateway.errors import ConfigError
 from gateway.greeting import first_words
-from gateway.housekeeping import newest_event
 from gateway.plugins import Installed
 from gateway.server import BACKLOG, Gateway, bind, url_of
 from gateway.settings import Settings
@@ -88,7 +84,7 @@ def _start(settings: Settings, say: Say) -> _Start:
 
 
 def _serve_here(start: _Start, listener: socket.socket, dispatches: bool) -> None:
-    running = Gateway(start.settings, start.carriers, listener=listener, part=Part(dispatches=dispatches))
+    running = Gateway(start.settings, start.carriers, listener=listener, dispatches=dispatches)
     start.greet(running.store, _place(running.url, 1, dispatches), running.context.public_url)
     running.start()
     start.say(f"maskgate {VERSION} ready on {running.url}")
@@ -102,14 +98,12 @@ def _serve_by_workers(start: _Start, listener: socket.socket, dispatches: bool) 
     settings, url = start.settings, url_of(listener)
     store = Store(settings.database_url, readers=1)
     try:
-        logged = _shared(newest_event(store).value)
         start.greet(store, _place(url, settings.workers, dispatches), settings.public_url or url)
     finally:
         store.close()
 
     def begin(number: int) -> Gateway:
-        part = Part(dispatches=dispatches, logs_events=number == 0, logged=logged)
-        running = Gateway(settings, plugins.build_configured(start.found), listener=listener, part=part)
+        running = Gateway(settings, plugins.build_configured(start.found), listener=listener, dispatches=dispatches)
         running.start()
         return running
 
@@ -126,10 +120,3 @@ def _serve_by_workers(start: _Start, listener: socket.socket, dispatches: bool) 
 def _place(url: str, processes: int, dispatches: bool) -> str:
     many = f" with {processes} processes" if processes > 1 else ""
     return f"listens on {url}{many}" + ("" if dispatches else ", sends nothing (`gateway dispatch` does)")
-
-
-def _shared(number: int) -> ctypes.c_int64:
-    """Return a number that this process and those it forks all see and set."""
-    shared = ctypes.c_int64.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_int64)))
-    shared.value = number
-    return shared

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from gateway.errors import (
@@ -14,11 +14,12 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import Submission
+from gateway.messages import Submission, storable
 from gateway.records import Message, MessageState, Outcome
 
 CAP_MS = 300_000  #: the longest delay between two attempts
 PROBE_CAP_MS = 30_000  #: the longest delay between two probes of a carrier that is out
+PROBE_MS = 30_000  #: a probe whose answer has not come by then is given up: its sender may be dead
 FAILURES = 5  #: in a row, and the circuit opens
 
 Dice = Callable[[], float]  #: returns 0 ≤ x < 1
@@ -100,56 +101,106 @@ def _after_error(unsent: Outcome, error: SendError, now: int) -> Outcome:
     return replace(told, state=MessageState.PARKED, reason=f"the plugin raised {type(error).__name__}", due_at=now)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Circuit:
     """Whether a carrier account can be reached. Open: nothing is tried but one probe now and then."""
 
-    def __init__(self) -> None:
-        self.why = ""  #: the error that opened it
-        self.probe_at: int | None = None  #: when the next probe is due (ms); None while closed
-        self._probe: int | None = None  #: the message that is out as a probe
-        self._failures = 0
-        self._probes = 0
+    failures: int = 0  #: in a row
+    probes: int = 0  #: that failed since it opened
+    probe_at: int | None = None  #: when the next probe is due, or the one that is out given up (ms); None: closed
+    why: str = ""  #: the error that opened it
 
     @property
     def is_open(self) -> bool:
         """Return whether the carrier is taken to be out."""
         return self.probe_at is not None
 
-    def room(self, wanted: int, now: int) -> int:
-        """Return how many of `wanted` messages may be sent now: all while closed, one when a probe is due."""
-        if self.probe_at is None:
-            return wanted
-        return min(wanted, 1) if self._probe is None and self.probe_at <= now else 0
+    def heard(self, attempt: Attempt, now: int, *, probe: bool, wary: bool = False) -> Circuit:
+        """Return what it is after an attempt: any answer but an outage closes it, enough failures open it.
 
-    def sending(self, message: Message) -> None:
-        """Take note that a message goes out: while open, it is the probe."""
-        if self.probe_at is not None:
-            self._probe = message.id
-
-    def heard(self, attempt: Attempt, now: int) -> None:
-        """Take note of an attempt: any answer but an outage closes the circuit, enough failures open it."""
-        was_probe = attempt.message.id == self._probe
-        if was_probe:
-            self._probe = None
+        One is enough if it is `wary`.
+        """
         error = attempt.result
-        if isinstance(error, CarrierMisconfigured) and not error.number_only:
-            self._fail(now, f"{error.detail}: check its credentials and account", was_probe, at_once=True)
-        elif isinstance(error, RetryableSendError) and not isinstance(error, Throttled):
-            self._fail(now, error.detail, was_probe, at_once=False)
-        else:
-            self._failures, self._probes, self.probe_at, self.why = 0, 0, None, ""
+        if isinstance(error, Held):  # nobody was asked
+            return replace(self, probe_at=now) if self.is_open and probe else self
+        if not is_failure(attempt):
+            return CLOSED
+        assert isinstance(error, SendError)
+        if isinstance(error, CarrierMisconfigured):
+            return self._failed(now, f"{error.detail}: check its credentials and account", probe, at_once=True)
+        return self._failed(now, error.detail, probe, at_once=wary)
 
-    def set_back(self, now: int) -> None:
-        """Take note that the clock was set back: a probe that was due at a time now far away is due."""
-        if self.probe_at is not None:
-            self.probe_at = min(self.probe_at, now)
+    def _failed(self, now: int, why: str, probe: bool, *, at_once: bool) -> Circuit:
+        if self.is_open:  # answers of sends from before it opened say nothing new
+            tried = self.probes + 1
+            return replace(self, probes=tried, probe_at=now + probe_delay(tried)) if probe else self
+        failures = self.failures + 1
+        if at_once or failures >= FAILURES:
+            return Circuit(failures=failures, probe_at=now + probe_delay(0), why=storable(str(why)))
+        return replace(self, failures=failures)
 
-    def _fail(self, now: int, why: str, was_probe: bool, *, at_once: bool) -> None:
-        self._failures += 1
-        if self.probe_at is not None:
-            if was_probe:  # answers of sends from before it opened say nothing new
-                self._probes += 1
-                self.probe_at = now + probe_delay(self._probes)
-        elif at_once or self._failures >= FAILURES:
-            self.why = why
-            self.probe_at = now + probe_delay(0)
+
+CLOSED = Circuit()
+
+
+def is_failure(attempt: Attempt) -> bool:
+    """Return whether an attempt did not reach its carrier's service: an outage, or an account that is refused."""
+    error = attempt.result
+    if isinstance(error, CarrierMisconfigured):
+        return not error.number_only
+    return isinstance(error, RetryableSendError) and not isinstance(error, Throttled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Whether one process can reach a carrier account, of the several that may send.
+
+    Failures are counted, and probes sent, for all of them, so that an outage costs as little with many as with one.
+    Who hears that the carrier is out tries for itself, one text, before it believes that: where that one goes through
+    the fault lies with the other process, which then is out alone and in nobody's way.
+    """
+
+    shared: Circuit = CLOSED  #: as it stands in the store
+    own: Circuit = CLOSED
+    probe: int | None = None  #: the message that this process has out as a probe
+
+    @property
+    def is_out(self) -> bool:
+        """Return whether nothing may be sent but a probe."""
+        return self.shared.is_open or self.own.is_open
+
+    @property
+    def is_wary(self) -> bool:
+        """Return whether the carrier is out by the word of others only."""
+        return self.shared.is_open and not self.own.is_open
+
+    @property
+    def is_alone(self) -> bool:
+        """Return whether this process has failed again while others had no cause to complain."""
+        return self.own.is_open and not self.shared.is_open and self.own.probes > 0
+
+    @property
+    def probe_at(self) -> int:
+        """Return when a probe of this process is due (ms); 0: at once."""
+        return 0 if self.is_wary else (self.shared if self.shared.is_open else self.own).probe_at or 0
+
+    def knowing(self, shared: Circuit, now: int) -> Reach:
+        """Return what it is, given what stands in the store: whoever is out has a probe when another got through."""
+        own = self.own
+        if own.is_open and self.shared.is_open and not shared.is_open:
+            own = replace(own, probes=0, probe_at=now)
+        return Reach(shared=shared, own=own, probe=self.probe)
+
+    def heard(self, attempts: Iterable[Attempt], now: int) -> Reach:
+        """Return what it is after attempts of this process."""
+        reach = self
+        for attempt in attempts:
+            reach = reach._heard(attempt, now)
+        return reach
+
+    def _heard(self, attempt: Attempt, now: int) -> Reach:
+        probe, shared = attempt.message.id == self.probe, self.shared
+        if shared.is_open or not self.own.is_open or not is_failure(attempt):
+            shared = shared.heard(attempt, now, probe=probe and self.own.is_open)
+        own = self.own.heard(attempt, now, probe=probe, wary=shared.is_open)
+        return Reach(shared=shared, own=own, probe=None if probe else self.probe)

@@ -38,7 +38,8 @@ def attempt(
     except SendError as error:
         return Attempt(message=message, result=_fit_to_show(error))
     except BaseException as error:  # SystemExit too: an attempt nobody hears of again would hold its lane for ever
-        log_bug(log, f"carrier {carrier.name} on message {message.id}, which is parked,", error)
+        what = f"carrier {carrier.name} on message {message.id}, which is parked,"
+        log_bug(log, what, error, carrier=carrier.name, message_id=message.id, mask=message.mask, state="parked")
         return Attempt(message=message, result=error)
 
 
@@ -70,7 +71,8 @@ def _look_up(carrier: Carrier, outbound: OutboundMessage, message: Message, hold
     try:
         found = carrier.lookup(outbound)
     except PermanentSendError as error:  # it will not let itself be asked
-        log.warning("carrier %s refuses to be asked about messages (%s)", carrier.name, error.code)
+        words = "carrier %s refuses to be asked about messages (%s)"
+        log.warning(words, carrier.name, error.code, extra={"carrier": carrier.name, "message_id": message.id})
         found = UNSUPPORTED
     except SendError as error:
         return Attempt(message=message, result=_fit_to_show(error), looked_up=True)

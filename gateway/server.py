@@ -12,11 +12,11 @@ from waitress.server import create_server
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.dispatcher import Dispatcher
-from gateway.dispatching import ALONE, Dispatching, Elsewhere, Part
+from gateway.dispatching import Dispatching, Elsewhere
 from gateway.errors import ConfigError
 from gateway.settings import Settings
 from gateway.store import Store
-from gateway.web import Context, make_app
+from gateway.web import Context, make_app, unsaid
 from gateway.web.bodies import LIMIT
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
@@ -32,10 +32,10 @@ class Gateway:
         carriers: Mapping[str, Carrier],
         *,
         listener: socket.socket | None = None,
-        part: Part = ALONE,
+        dispatches: bool = True,
         clock: Clock = now_ms,
     ) -> None:
-        """Bind the address, unless `listener` is bound to it, and open the store.
+        """Bind the address, unless `listener` is bound to it, and open the store. Without `dispatches`, others send.
 
         Raises `ConfigError`, `StoreUnavailable`.
         """
@@ -49,14 +49,13 @@ class Gateway:
         self.url = url_of(self._socket)
         public_url = settings.public_url or self.url
         self.dispatcher: Dispatching = Elsewhere(self.store, settings.threads)
-        if part.dispatches:
+        if dispatches:
             self.dispatcher = Dispatcher(
                 self.store,
                 carriers,
                 settings,
                 receipt_url=lambda name: settings.webhook_url(public_url, name),
                 clock=clock,
-                part=part,
             )
         self.context = Context(
             settings=settings,
@@ -72,7 +71,7 @@ class Gateway:
     def start(self) -> None:
         """Start sending and serving; requests are answered from now on."""
         self._server = create_server(
-            make_app(self.context),
+            unsaid(make_app(self.context)),
             sockets=[self._socket],
             threads=self.context.settings.threads,
             max_request_body_size=LIMIT + 1,

@@ -1,4 +1,4 @@
-"""Sessions: open, find, end, expire. What the APIs call; the store keeps them, and its constraint judges."""
+"""Sessions: open, find, extend, end, expire. What the APIs call; the store keeps them, and its constraint judges."""
 
 from __future__ import annotations
 
@@ -82,6 +82,14 @@ def end(
         tx.add_event(f"session.{reason}", now, session=session.id)
         tell(tx, session, end_text, Kind.END, settings, now)
     return ended
+
+
+def extend(tx: Tx, session: str, expires_at: int | None, now: int) -> bool:
+    """Put the expiry of a live session off, or nearer (ms UTC; None: never). Return False if it is over."""
+    extended = tx.extend_session(session, expires_at, now)
+    if extended:
+        tx.add_event("session.extended", now, session=session)
+    return extended
 
 
 def refuse(tx: Tx, opened: Opened, settings: Settings, now: int) -> bool:

@@ -43,6 +43,13 @@ class Settings(Wording):
     log_level: Annotated[int, _text(values.log_level)] = _setting(
         "LOG_LEVEL", "20", "How much is logged: a number or `DEBUG`, `INFO`, `WARNING`, `ERROR`", example="INFO"
     )
+    log_form: Annotated[Literal["plain", "json"], _text(values.log_form)] = _setting(
+        "GATEWAY_LOG",
+        "plain",
+        "`plain`: the log is lines for people. `json`: it is an object a line, and so is all else that `gateway serve` "
+        "prints",
+        example="json",
+    )
     database_url: Annotated[str, _text(values.database_url)] = _setting(
         "GATEWAY_DATABASE_URL",
         "sqlite:///gateway.db",

@@ -125,6 +125,13 @@ def log_level(text: str) -> int:
     return int(text)
 
 
+def log_form(text: str) -> str:
+    """Return the form of the log."""
+    if text.lower() not in ("plain", "json"):
+        raise ValueError("is neither plain nor json")
+    return text.lower()
+
+
 def switch(text: str) -> bool:
     """Return whether a switch is on."""
     if text.lower() not in _SWITCH:

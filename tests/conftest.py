@@ -17,7 +17,7 @@ from gateway.settings import Settings, read_settings, settings_table
 from gateway.store import Store
 from gateway.web import Context
 
-pytest_plugins = ["ledger", "pytester", "soak"]
+pytest_plugins = ["ledger", "parallel", "pytester", "soak", "crashes"]  # the last one imports others
 
 
 @pytest.fixture

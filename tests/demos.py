@@ -23,7 +23,8 @@ from pathlib import Path
 RUN = "import sys; from gateway.cli import main; main(['demo', *sys.argv[1:]], prog_name='gateway')"
 ON_ITS_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {RUN}"
 OURS = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "ORG_NAME", "LOG_LEVEL", "SESSION_", "NO_SESSION_")
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+#: proxies, and the size of some other terminal: whatever starts the tests may have set it
+NOT_PASSED_ON = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "columns", "lines")
 ANSI = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])")
 
 
@@ -35,7 +36,7 @@ class Place:
         self.work.mkdir()
         self.temporary.mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
-        self.env = {name: value for name, value in kept.items() if name.lower() not in PROXIES}
+        self.env = {name: value for name, value in kept.items() if name.lower() not in NOT_PASSED_ON}
         self.env |= {"TMPDIR": str(self.temporary), "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
 
     def play(self, code: str = RUN, **variables: str) -> subprocess.CompletedProcess[str]:

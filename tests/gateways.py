@@ -18,6 +18,7 @@ from gateway_simulator import Simulator
 
 from gateway.carrier import Carrier
 from gateway.client import CarrierSession
+from gateway.clock import Clock, now_ms
 from gateway.server import Gateway
 from gateway.settings import read_settings
 from gateway.testing.network import Network
@@ -27,13 +28,13 @@ PROJECT = "00000000-0000-4000-8000-000000000001"
 SIGNING_KEY = "PSK_docs_0123456789abcdef"
 
 
-def network(carrier: str, **options: Any) -> Network:
+def network(carrier: str, *, clock: Clock = now_ms, **options: Any) -> Network:
     """Return a network that speaks like `carrier`. `receipts=True` lets it report delivery."""
     if carrier == "simulator":
-        return Network(key="simulator-key", **options)
+        return Network(key="simulator-key", clock=clock, **options)
     if carrier == "flowroute":
-        return Network(face=FlowrouteFace("access", "secret", **options))
-    return Network(face=SignalWireFace(PROJECT, "token", SIGNING_KEY, **options))
+        return Network(face=FlowrouteFace("access", "secret", **options), clock=clock)
+    return Network(face=SignalWireFace(PROJECT, "token", SIGNING_KEY, **options), clock=clock)
 
 
 def carrier_for(network: Network, carrier: str, **settings: Any) -> Carrier:

@@ -7,13 +7,14 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from program import until
 
 _names = count(1)
 
@@ -59,12 +60,13 @@ class Server:
         info = self._server.get_postmaster_info()
         processes = [info.process, *info.process.children(recursive=True)]
         for process in processes:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        for process in processes:
-            process.wait(10)
+        until(lambda: not any(map(_is_at_work, processes)), "every process of the server is dead")
+        # They may stay listed as dead for seconds, until the system's first process takes note: by the number in these
+        # files the next server would take the dead one for a living one.
+        for file in (info.pgdata / "postmaster.pid", *info.socket_dir.glob(".s.PGSQL.*.lock")):
+            file.unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start it again on the same folder."""
@@ -73,3 +75,12 @@ class Server:
     def stop(self) -> None:
         """Shut it down for good, before the process ends."""
         self._server.cleanup()
+
+
+def _is_at_work(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

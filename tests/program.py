@@ -14,12 +14,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A carrier that breaks in every way a plugin can, with as much of the message in its errors as it has.
 ROGUE = """
 import json
 import logging
+import threading
+import warnings
 
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -37,8 +39,19 @@ class Settings(gateway.CarrierSettings):
 class Rogue(gateway.Carrier):
     name = "rogue"
     Settings = Settings
-    channels = frozenset({gateway.Channel.SMS})
+    channels = frozenset({gateway.Channel.SMS, gateway.Channel.VOICE})
     signed = False
+    asked = 0
+
+    @property
+    def rate(self):
+        Rogue.asked += 1
+        if Rogue.asked == 1:
+            raise RuntimeError(self.settings.key.get_secret_value())
+        return gateway.Rate(per_number=None)
+
+    def check(self):
+        raise RuntimeError(self.settings.key.get_secret_value())
 
     def verify(self, request):
         if b"in verify" in request.body:
@@ -53,14 +66,46 @@ class Rogue(gateway.Carrier):
         if "malformed" in event["text"]:
             raise gateway.WebhookMalformed(f"from is {event['from']}")
         if "leak" in event["text"]:
-            log.debug("a text from %s: %s", event["from"], event["text"])
+            logging.getLogger(event["logger"]).warning("a text from %s: %s", event["from"], event["text"])
             return ()
+        if "grumble" in event["text"]:
+            return self.grumble(event["from"], event["text"])
+        if "call" in event:
+            return [gateway.InboundCall(carrier_ref=event["ref"], caller=event["from"], called=event["to"])]
+        if "receipt" in event:
+            return [gateway.DeliveryReceipt(
+                carrier_ref=event["ref"], status=gateway.DeliveryStatus.UNDELIVERED, detail="not to " + event["from"]
+            )]
         return [gateway.InboundMessage(
             carrier_ref=event["ref"], sender=event["from"], recipient=event["to"], text=event["text"]
         )]
 
+    def grumble(self, person, text):
+        def fail():
+            raise RuntimeError(person, text)
+
+        log.info("a text from %s", person, extra={"detail": "to " + person})
+        log.error("%d", text)
+        try:
+            fail()
+        except RuntimeError:
+            log.exception("a text from %s cannot be read", person)
+        warnings.warn(f"{person} writes {text}", UserWarning)
+        thread = threading.Thread(target=fail, name="grumbler")
+        thread.start()
+        thread.join()
+        return ()
+
+    def answer_call(self, call, route):
+        raise ValueError(call.caller, route)
+
+    def lookup(self, message):
+        raise LookupError(message.recipient, message.text)
+
     def acknowledge(self, events, replies):
-        if any("in acknowledge" in event.text for event in events):
+        if any("no answer" in event.text for event in events if isinstance(event, gateway.InboundMessage)):
+            return gateway.WebhookResponse(body=events[0].text + "\\ud83d")
+        if any("in acknowledge" in event.text for event in events if isinstance(event, gateway.InboundMessage)):
             raise KeyError(events[0])
         return super().acknowledge(events, replies)
 
@@ -72,6 +117,8 @@ class Rogue(gateway.Carrier):
             raise RuntimeError(message, self.settings.key.get_secret_value())
         if message.recipient.endswith("2"):
             raise gateway.PermanentSendError(f"no {message.recipient}")
+        if message.recipient.endswith("5"):
+            raise gateway.UncertainSendError(f"no word on {message.recipient}")
         if message.recipient.endswith("3"):
             raise gateway.CarrierMisconfigured(f"{message.sender} may not text {message.recipient}", number_only=True)
         raise gateway.CarrierMisconfigured(f"not to {message.recipient}, thanks")
@@ -101,12 +148,22 @@ def until(holds: Callable[[], Any], what: str, seconds: float = 20) -> None:
         pause.wait(0.01)
 
 
+class Answer(NamedTuple):
+    """What a request was answered with."""
+
+    status: int
+    headers: str
+    body: str
+    asked: str  #: method and path
+    keyed: bool  #: whether the request had an `Authorization`
+
+
 class Program:
     """A running `gateway serve`: what it said, and everything it answered with."""
 
     def __init__(self, running: subprocess.Popen[bytes], output: Path) -> None:
         self.running = running
-        self.answers: list[tuple[int, str, str]] = []  #: status, headers and body of every answer
+        self.answers: list[Answer] = []  #: every one, in order
         self.folder = output.parent  #: where it runs
         self._output = output
 
@@ -118,11 +175,12 @@ class Program:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return self.output.partition(" ready on ")[2].split()[0]
+        return self.output.partition(" ready on ")[2].split()[0].rstrip('"}')  # which is how a line of JSON ends
 
     def says(self, words: str) -> None:
-        """Wait until it has printed `words`."""
-        until(lambda: words in self.output, f"it says {words!r}: {self.output[-1500:]}")
+        """Wait until it has printed `words`, in whatever form its log has."""
+        as_json = json.dumps(words)[1:-1]
+        until(lambda: words in self.output or as_json in self.output, f"it says {words!r}: {self.output[-1500:]}")
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> int:
         """Send a request, whose body is bytes or becomes JSON; keep the answer and return its status."""
@@ -130,23 +188,36 @@ class Program:
         request = urllib.request.Request(self.url + path, data, dict(headers or {}), method=method)
         request.add_unredirected_header("Content-Type", (headers or {}).get("Content-Type", "application/json"))
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
-                self.answers.append((answer.status, str(answer.headers), answer.read().decode("utf-8", "replace")))
+            answer: Any = urllib.request.urlopen(request, timeout=15)
         except urllib.error.HTTPError as error:
-            with error:
-                self.answers.append((error.code, str(error.headers), error.read().decode("utf-8", "replace")))
-        return self.answers[-1][0]
+            answer = error
+        with answer:
+            told = (answer.status, str(answer.headers), answer.read().decode("utf-8", "replace"))
+        self.answers.append(Answer(*told, f"{method} {path}", "Authorization" in (headers or {})))
+        return answer.status
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process of ours, with no variables of ours but those given."""
+    names = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "ROGUE_", "LOG_LEVEL", "ORG_NAME")
+    return {name: value for name, value in os.environ.items() if not name.startswith(names)} | dict(variables)
 
 
 @contextmanager
-def serving(folder: Path, variables: Mapping[str, str]) -> Iterator[Program]:
-    """Run `gateway serve` in a folder of its own, with no variables of ours but those given, until the end."""
-    names = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "LOG_LEVEL", "ORG_NAME")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)} | dict(variables)
-    path = folder / "output"
-    with path.open("wb") as output:
-        command = [sys.executable, "-m", "gateway", "serve"]
-        running = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+def serving(folder: Path, variables: Mapping[str, str], output: str = "output") -> Iterator[Program]:
+    """Run `gateway serve` in a folder of its own, with no variables of ours but those given, until the end.
+
+    What it prints goes to the file `output` there.
+    """
+    path = folder / output
+    with path.open("wb") as file:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "serve"],
+            cwd=folder,
+            env=environment(variables),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         program = Program(running, path)
         until(lambda: " ready on " in program.output or running.poll() is not None, "it is ready")

@@ -14,8 +14,10 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -51,6 +53,16 @@ def weight(item: pytest.Item) -> float:
     """Return how large a share of a soak a test is given, against the others."""
     marker = item.get_closest_marker("soak")
     return float(marker.kwargs.get("weight", 1)) if marker else 0
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Return a folder; on disk for a test marked `soak`: where a commit takes its time, faults find it half done."""
+    if not weight(request.node):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="maskgate-soak-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ from demos import RUN, Place, Terminal, run_line
 
 import gateway.plugins
 from gateway.cli import main
+from gateway.demo.ending import heard, held
+
+pytestmark = pytest.mark.slow
 
 MASK = "+1 206 555 0199"
 
@@ -330,3 +333,20 @@ def test_cut_short_in_the_play_it_leaves_nothing_behind(terminal, what: str | si
     assert screen.end() == code
     assert screen.place.leftovers() == []
     assert "Traceback" not in screen.shown()
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)]
+)
+def test_what_ends_it_waits_until_nothing_is_half_done(number: signal.Signals, ends: type[BaseException]) -> None:
+    done = []
+    with held():
+        signal.raise_signal(number)
+        done.append("a lock was taken and given back")
+        with pytest.raises(ends), heard():
+            done.append("never")
+        signal.raise_signal(number)
+        done.append("and it is held again")
+        with pytest.raises(ends), heard():
+            done.append("never")
+    assert done == ["a lock was taken and given back", "and it is held again"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 
 import pytest
+from invariants import broken
 from scripted import Scripted
 
 from gateway import inbound
@@ -285,7 +287,8 @@ def test_a_bug_in_a_plugin_parks_the_message_and_stops_nobody(bench: Make, caplo
     assert b.message(first).state is MessageState.PARKED
     assert b.message(second).state is MessageState.SENT
     assert "KeyError" in caplog.text
-    assert "scripted.py" in caplog.text  # the traceback says where
+    bug = next(record for record in caplog.records if hasattr(record, "bug")).bug
+    assert "scripted.py" in "".join(traceback.format_tb(bug.__traceback__))  # which says where
     assert "5550102" not in caplog.text
 
 
@@ -704,3 +707,60 @@ def test_what_the_operator_wants_to_know_is_logged_by_id_without_numbers_of_peop
     assert ("WARNING", f"message.failed: message {refused}, mask {MASK}, carrier scripted (no such number)") in lines
     assert any(level == "WARNING" and words.startswith(f"message.expired: message {old}") for level, words in lines)
     assert not any(word in caplog.text for word in (BOB, CARL, "hello", "late"))
+
+
+# --- a commit whose answer is lost ----------------------------------------------------------------------
+
+
+def lose_the_next_answer(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store keep the next turn, and the dispatcher hear nothing of it."""
+    write = b.store.write
+
+    def kept(*args, **more):
+        monkeypatch.setattr(b.store, "write", write)
+        write(*args, **more)
+        raise StoreUnavailable("the connection was lost; whether the last transaction was kept is not known")
+
+    monkeypatch.setattr(b.store, "write", kept)
+    with pytest.raises(StoreUnavailable):
+        b.dispatcher.turn()
+
+
+@pytest.mark.parametrize("uncertain", ["resend", "hold"])
+def test_what_was_claimed_by_a_turn_nobody_heard_of_is_sent_by_the_next(
+    bench: Make, monkeypatch: pytest.MonkeyPatch, uncertain: str
+) -> None:
+    """Nobody had it in hand: it is not uncertain, and need not wait until the claim runs out."""
+    carrier = Scripted()
+    b = bench(carrier, GATEWAY_UNCERTAIN=uncertain)
+    id = b.enqueue("hi")
+    lose_the_next_answer(b, monkeypatch)
+    assert (b.message(id).state, b.message(id).attempts) == (MessageState.SENDING, 1)
+    b.settle_all()
+    assert [sent.text for sent in carrier.sent] == ["hi"]
+    assert carrier.looked_up == []
+    assert (b.message(id).state, b.message(id).attempts) == (MessageState.SENT, 1)
+    assert broken(b.store, b.now) == []
+
+
+def test_what_was_settled_by_a_turn_nobody_heard_of_is_settled_once(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn settled one text and claimed the next of its lane; a third is with its carrier all the while."""
+    carrier, go = Scripted(), threading.Event()
+    b = bench(carrier)
+    first, second, third = b.enqueue("one"), b.enqueue("two"), b.enqueue("three", to=CARL)
+    carrier.on_send = lambda message: (go.wait(10) and None) if message.text == "three" else None
+    b.dispatcher.turn()
+    carrier.wait_for(1)
+    while b.dispatcher._answers.empty():
+        pass
+    lose_the_next_answer(b, monkeypatch)
+    assert [b.message(id).state.value for id in (first, second, third)] == ["sent", "sending", "sending"]
+    assert b.dispatcher.turn() >= b.now
+    carrier.wait_for(2)
+    go.set()
+    b.settle_all()
+    assert sorted(sent.text for sent in carrier.sent) == ["one", "three", "two"]
+    assert [b.message(id).attempts for id in (first, second, third)] == [1, 1, 1]
+    assert broken(b.store, b.now) == []

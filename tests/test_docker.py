@@ -18,6 +18,8 @@ import pytest
 from gateway.cli import main
 from gateway.settings import read_settings, settings_table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 Instructions = list[tuple[str, str]]
 
@@ -123,6 +125,8 @@ def source(tmp_path: Path) -> Path:
     """A folder like the image's /src, with one test in it."""
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci" / "image").write_bytes((ROOT / ".ci" / "image").read_bytes())
+    (tmp_path / "gateway").mkdir()  # one file to measure: ours are not what is tested here
+    (tmp_path / "gateway" / "pacing.py").touch()
     (tmp_path / "test_one.py").write_text(
         "import os, gateway.pacing\ndef test_one():\n    assert not os.environ.get('RED')\n"
     )
@@ -135,7 +139,9 @@ def in_image(source: Path, *args: str, **environment: str) -> subprocess.Complet
     assert script.startswith(f"{last('source', 'WORKDIR')}/")
     here = str(source / Path(script).relative_to(last("source", "WORKDIR")))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, **environment, "PATH": path}
+    # plugins that are only installed cost half a second a run
+    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_cov.plugin"}
+    env = {**os.environ, **plugins, **environment, "PATH": path}
     return subprocess.run([*program, here, *args], env=env, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -22,7 +22,7 @@ import requests
 from gateway.testing import CarrierConformance, Sends
 from gateway.testing.wire import NEVER_LEFT, NO_ANSWER
 
-pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.slow
 
 KIT = Path(__file__).parent / "kit"
 PLUGIN = Path(__file__).parent.parent / "plugins" / "flowroute"

@@ -201,7 +201,7 @@ def test_a_nights_backlog_is_settled_in_pieces(store: Store) -> None:
             store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM outbox WHERE state = 'expired'"))[0]["n"]
         )
     assert texts(heads) == ["fresh"]
-    assert rounds == [501, 1002]
+    assert rounds == [201, 402, 603, 804, 1005]
 
 
 def test_the_sweep_expires_what_waits_and_says_so(store: Store) -> None:
@@ -269,6 +269,34 @@ def test_a_sender_that_lost_its_claim_changes_nothing_but_that_it_was_sent(store
     settle(store, head, MessageState.SENT, owner="slow", carrier_ref="r1")
     assert state(store, id) is MessageState.SENT
     settle(store, again, MessageState.QUEUED, owner="new", due_at=5)  # its own word comes too late
+    assert state(store, id) is MessageState.SENT
+    assert claim(store, now=10) == []
+
+
+def test_a_late_answer_frees_no_lane_that_its_sender_holds_for_another_message(store: Store) -> None:
+    """A sender that stood still for a while has two attempts at one message under way; their answers come in turn."""
+    enqueue(store, "x")
+    enqueue(store, "y")
+    [first] = claim(store)
+    store.write(lambda tx: tx.take_over("me", NEVER, 0))
+    [second] = claim(store)
+    settle(store, second)
+    [y] = claim(store)
+    settle(store, first)
+    assert claim(store) == []  # y is at the carrier
+    settle(store, y, MessageState.QUEUED)
+    assert texts(claim(store)) == ["y"]
+
+
+def test_a_late_answer_that_it_was_sent_counts_though_it_is_to_be_tried_again(store: Store) -> None:
+    id = enqueue(store, "x")
+    [head] = claim(store, owner="slow")
+    store.write(lambda tx: tx.take_over("slow", NEVER, 0))
+    [again] = claim(store, owner="new")
+    settle(store, again, MessageState.QUEUED, owner="new", due_at=5)
+    settle(store, head, MessageState.FAILED, owner="slow")
+    assert state(store, id) is MessageState.QUEUED
+    settle(store, head, MessageState.SENT, owner="slow", carrier_ref="r1")
     assert state(store, id) is MessageState.SENT
     assert claim(store, now=10) == []
 
@@ -364,6 +392,16 @@ def test_a_number_that_moved_to_another_carrier_takes_its_waiting_texts_along(st
     enqueue(store, "old")
     moved = Outgoing(carrier="new", mask=MASK, recipient=BOB, text="new")
     store.write(lambda tx: tx.enqueue(moved, now=0, validity_ms=HOUR))
+    assert claim(store) == []
+    heads = store.write(lambda tx: tx.claim("new", "me", rate=FREE, weigh=lambda m: Weight(), room=9, now=0))
+    assert texts(heads) == ["old"]
+
+
+def test_what_waits_goes_along_at_once_when_a_number_moves(store: Store) -> None:
+    store.write(lambda tx: tx.add_number(MASK, "sim", "US", 0))
+    enqueue(store, "old")
+    store.write(lambda tx: tx.remove_number(MASK, "sim"))
+    store.write(lambda tx: tx.add_number(MASK, "new", "US", 0))
     assert claim(store) == []
     heads = store.write(lambda tx: tx.claim("new", "me", rate=FREE, weigh=lambda m: Weight(), room=9, now=0))
     assert texts(heads) == ["old"]

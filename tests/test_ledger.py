@@ -33,6 +33,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     pytester.makeconftest('pytest_plugins = ["ledger", "soak"]')
     pytester.makeini("[pytest]\nmarkers = soak")
     pytester.makepyfile(SUITE)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # plugins that are only installed cost a second a run
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     return pytester
 

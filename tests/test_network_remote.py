@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -114,6 +115,24 @@ def test_faults_stay_until_they_are_changed(remote: Remote) -> None:
     client.send(message())
 
 
+def test_a_mix_of_faults_meets_its_share_of_the_sends_and_can_be_repeated(remote: Remote) -> None:
+    client = carrier(remote.url)
+
+    def fates() -> list[tuple[str, int]]:
+        before = len(remote.ask("GET", "/ledger")[1]["records"])
+        remote.ask(
+            "POST", "/faults", {"mix": {"unavailable": 0.3, "throttled": 0.3, "slow": 0.2}, "seed": 5, "seconds": 0}
+        )
+        for number in range(60):
+            with contextlib.suppress(RetryableSendError):
+                client.send(message(f"{number}"))
+        return [(each["fate"], each["status"]) for each in remote.ask("GET", f"/ledger?after={before}")[1]["records"]]
+
+    first = fates()
+    assert {status for _, status in first} == {202, 429, 503}
+    assert [status for _, status in fates()] == [status for _, status in first]
+
+
 def test_an_outage_to_order_ends_by_itself(remote: Remote) -> None:
     assert remote.ask("POST", "/pause", {"seconds": 0.1})[0] == 202
     seen = [remote.answers()]
@@ -126,6 +145,9 @@ def test_an_outage_to_order_ends_by_itself(remote: Remote) -> None:
     ("method", "path", "value", "status"),
     [
         pytest.param("POST", "/faults", {"fault": "no such"}, 400, id="unknown fault"),
+        pytest.param("POST", "/faults", {"mix": ["reset"]}, 400, id="no mix"),
+        pytest.param("POST", "/faults", {"mix": {"no such": 0.1}}, 400, id="unknown fault in a mix"),
+        pytest.param("POST", "/faults", {"mix": {"reset": "x"}}, 400, id="no share"),
         pytest.param("POST", "/handsets/alice/text", {}, 400, id="no number"),
         pytest.param("POST", f"/handsets/{ALICE}/text", {"to": MASK}, 400, id="no text"),
         pytest.param("GET", f"/handsets/{BOB}/inbox?wait=1&timeout=0.01", None, 504, id="nothing came"),

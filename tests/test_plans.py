@@ -24,6 +24,7 @@ MAY_SCAN = {
     "pool.pool_figures": "at most a twentieth of the time: gateway.pool.Figures keeps what took long",
     "session_lists.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
+    "circuits.set_back": "a row for each carrier that fails",
     "claims.set_back": "once for each time somebody sets the clock back",
     "claims.lanes_waiting": "once for each start, and bounded",
     "claims.carriers_waiting": "once for each start",

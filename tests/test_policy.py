@@ -33,7 +33,7 @@ from gateway.messages import (
 )
 from gateway.owner import is_gone, this_process
 from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Session
-from gateway.retry import Attempt, Circuit, Expired, Held
+from gateway.retry import CLOSED, Attempt, Circuit, Expired, Held, Reach
 
 ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 
@@ -261,50 +261,89 @@ def test_delays_grow_up_to_a_cap_and_are_spread_over_the_whole_span() -> None:
     assert retry.delay(5, 2000, lambda: 0.0) == 0
 
 
-def heard(circuit: Circuit, *results, now: int = 0, id: int = 1) -> None:
+def after(result, id: int = 1) -> Attempt:
+    return Attempt(message=replace(MESSAGE, id=id), result=result)
+
+
+def heard(circuit: Circuit, *results, now: int = 0, probe: bool = False) -> Circuit:
     for result in results:
-        circuit.heard(Attempt(message=MESSAGE, result=result), now)
+        circuit = circuit.heard(after(result), now, probe=probe)
+    return circuit
 
 
 def test_a_circuit_opens_after_several_failures_in_a_row_only() -> None:
-    circuit = Circuit()
-    heard(circuit, *[RetryableSendError("x")] * 4, PermanentSendError("answered"), *[RetryableSendError("x")] * 4)
+    failures = [RetryableSendError("x")] * 4
+    circuit = heard(CLOSED, *failures, PermanentSendError("answered"), *failures)
     assert not circuit.is_open
-    heard(circuit, UncertainSendError("x"))
-    assert circuit.is_open
+    assert heard(circuit, UncertainSendError("x")).is_open
 
 
 @pytest.mark.parametrize(
     "answer", [Throttled("x"), PermanentSendError("x"), CarrierMisconfigured("x", number_only=True)]
 )
 def test_an_answer_is_no_outage(answer) -> None:
-    circuit = Circuit()
-    heard(circuit, *[answer] * 20)
-    assert not circuit.is_open
+    assert heard(CLOSED, *[answer] * 20) == CLOSED
+    assert heard(heard(CLOSED, CarrierMisconfigured("401")), answer, probe=True) == CLOSED
 
 
 def test_wrong_credentials_open_the_circuit_at_once() -> None:
-    circuit = Circuit()
-    heard(circuit, CarrierMisconfigured("401"))
-    assert circuit.is_open
+    assert heard(CLOSED, CarrierMisconfigured("401")).is_open
 
 
-def test_an_open_circuit_lets_one_probe_out_after_1_2_4_to_30_seconds() -> None:
-    circuit = Circuit()
-    heard(circuit, CarrierMisconfigured("401"))
-    now, waits = 0, []
+def test_where_nobody_was_asked_nothing_is_learnt() -> None:
+    out = heard(CLOSED, CarrierMisconfigured("401"))
+    assert heard(out, Held()) == out
+    assert heard(out, Held(), now=5, probe=True) == replace(out, probe_at=5)
+
+
+def test_an_open_circuit_is_probed_after_1_2_4_to_30_seconds() -> None:
+    circuit, now, waits = heard(CLOSED, CarrierMisconfigured("401")), 0, []
     for _ in range(7):
-        assert circuit.room(64, circuit.probe_at - 1) == 0
         waits.append(circuit.probe_at - now)
         now = circuit.probe_at
-        assert circuit.room(64, now) == 1
-        circuit.sending(MESSAGE)
-        assert circuit.room(64, now) == 0
-        heard(circuit, RetryableSendError("still out"), now=now)
+        assert heard(circuit, RetryableSendError("sent before it opened"), now=now) == circuit
+        circuit = heard(circuit, RetryableSendError("still out"), now=now, probe=True)
     assert waits == [1000, 2000, 4000, 8000, 16000, 30000, 30000]
-    circuit.sending(MESSAGE)
-    heard(circuit, Submission(carrier_ref="r"), now=now)
-    assert circuit.room(64, now) == 64
+    assert heard(circuit, Submission(carrier_ref="r"), now=now, probe=True) == CLOSED
+
+
+OUT = Circuit(failures=5, probe_at=1000, why="x")
+FAILS, SENT = after(RetryableSendError("x")), after(Submission(carrier_ref="r"))
+
+
+def test_failures_of_all_are_counted_and_who_has_not_failed_tries_for_itself() -> None:
+    shared = Circuit(failures=4)
+    last, other = Reach(shared=shared).heard([FAILS], 0), Reach(shared=OUT)
+    assert last.shared.is_open
+    assert last.own.is_open
+    assert not last.is_wary
+    assert other.is_out
+    assert other.is_wary
+    assert other.probe_at == 0
+    failed = replace(other, probe=1).heard([FAILS], 0)
+    assert (failed.shared, failed.is_wary, failed.probe, failed.probe_at) == (OUT, False, None, 1000)
+    assert not replace(other, probe=1).heard([SENT], 0).is_out
+
+
+def test_when_another_got_through_who_was_out_has_a_probe_at_once_and_counts_for_nobody_else() -> None:
+    out = Reach(shared=OUT, own=replace(OUT, probes=5, probe_at=30_000))
+    reach = out.knowing(CLOSED, 2000)
+    assert (reach.is_out, reach.is_alone, reach.probe_at) == (True, False, 2000)
+    failed = replace(reach, probe=1).heard([FAILS], 2000)
+    assert (failed.shared, failed.is_out, failed.is_alone, failed.probe_at) == (CLOSED, True, True, 4000)
+    assert not replace(failed, probe=1).heard([SENT], 4000).is_out
+
+
+def test_who_fails_where_others_succeed_is_out_alone() -> None:
+    reach = Reach()
+    for _ in range(5):
+        reach = reach.heard([FAILS], 0).knowing(CLOSED, 0)  # somebody else's text went through
+    assert (reach.shared, reach.own.is_open, reach.probe_at) == (CLOSED, True, 1000)
+
+
+def test_a_probe_that_all_share_puts_off_the_next_for_all() -> None:
+    reach = Reach(shared=OUT, own=OUT, probe=1).heard([FAILS], 1000)
+    assert (reach.shared.probe_at, reach.shared.probes) == (3000, 1)
 
 
 # --- owners -------------------------------------------------------------------------------------

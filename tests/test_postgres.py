@@ -153,6 +153,32 @@ def test_a_unit_whose_commit_was_lost_is_not_run_again(store: Store) -> None:
     store.write(add(ANN))
 
 
+def test_a_server_without_room_is_unavailable_until_there_is_some(store: Store, postgres: Server) -> None:
+    """With the SQLSTATE of a full disk, which here a trigger raises: nothing is kept, no transaction left open."""
+    for sql in (
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fill()",
+    ):
+        store.write(lambda tx, sql=sql: tx.query(sql))
+    ran = []
+
+    def unit(tx: Tx) -> None:
+        ran.append(own_pid(tx))
+        tx.add_number(ANN, "simulator", "US", 1)
+        tx.add_event("number.added", 1)
+
+    for shared in (True, False):
+        with pytest.raises(StoreUnavailable, match="the database did not answer"):
+            store.write(unit, shared=shared)
+    assert len(ran) == 2  # as long as there is no room, no attempt comes through
+    [[state]] = postgres.execute(f"SELECT state FROM pg_stat_activity WHERE pid = {ran[-1]}")
+    assert (state, numbers(store)) == ("idle", set())
+    store.write(lambda tx: tx.query("DROP TRIGGER full_disk ON events"))
+    store.write(unit)
+    assert numbers(store) == {ANN}
+
+
 def test_nobody_tries_to_connect_just_after_somebody_could_not(own_server: Server) -> None:
     store = Store(own_server.url())
     own_server.kill()

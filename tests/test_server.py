@@ -21,6 +21,8 @@ from gateway.doors import closed_doors
 from gateway.settings import read_settings
 from gateway.testing.network import Fault, Network
 
+pytestmark = pytest.mark.slow
+
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
 KEY = "a-long-random-key"
 Start = Callable[..., subprocess.Popen[str]]

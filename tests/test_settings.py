@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway import values
 from gateway.errors import ConfigError
+from gateway.keys import Role
 from gateway.settings import Settings, load_dotenv_file, read_settings, settings_table
 
 LONG = "a-word-of-more-than-16-letters"
@@ -46,6 +47,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "Reply STOP to get no texts.",
         "unreachable_msg": "Texts cannot reach the other person at the moment.",
         "log_level": 20,
+        "log_form": "plain",
         "database_url": "sqlite:///gateway.db",
         "listen": "127.0.0.1:8000",
         "public_url": "http://127.0.0.1:8000",
@@ -172,6 +174,21 @@ REFUSED = [
     ("GATEWAY_API_KEYS", "zebra,,zebra2"),
     ("GATEWAY_API_KEYS", "zebra giraffe"),
     ("GATEWAY_API_KEYS", "zébra"),
+    ("GATEWAY_API_KEYS", "shop:operatr:zebra"),
+    ("GATEWAY_API_KEYS", "shop:zebra"),
+    ("GATEWAY_API_KEYS", "shop::zebra"),
+    ("GATEWAY_API_KEYS", ":admin:zebra"),
+    ("GATEWAY_API_KEYS", "shop:admin:"),
+    ("GATEWAY_API_KEYS", "sh/op:admin:zebra"),
+    ("GATEWAY_API_KEYS", "a:admin:zebra,b:reader:zebra"),
+    ("GATEWAY_API_KEYS", "zebra,b:reader:zebra"),
+    ("GATEWAY_DEFAULT_REGION", "UK"),
+    ("GATEWAY_DEFAULT_REGION", "USA"),
+    ("GATEWAY_DEFAULT_REGION", "+1"),
+    ("GATEWAY_CORS_ORIGINS", "app.example.com"),
+    ("GATEWAY_CORS_ORIGINS", "https://app.example.com/"),
+    ("GATEWAY_CORS_ORIGINS", "https://*.example.com"),
+    ("GATEWAY_CORS_ORIGINS", "https://app.example.com,"),
     ("GATEWAY_WEBHOOK_TOKEN", "zebra/giraffe"),
     ("GATEWAY_WEBHOOK_TOKEN", "zebra?"),
     ("GATEWAY_WEBHOOK_TOKEN", "zebra giraffe"),
@@ -278,6 +295,18 @@ def test_anything_else_is_no_duration(text: str) -> None:
 def test_keys_are_split_at_commas_and_each_counts_once() -> None:
     settings = read_settings(GATEWAY_API_KEYS=f"{LONG}-1, {LONG}-2,{LONG}-1")
     assert [key.secret.get_secret_value() for key in settings.api_keys] == [f"{LONG}-1", f"{LONG}-2"]
+
+
+def test_a_key_has_a_name_and_a_role_or_stands_alone_and_is_an_admin_s() -> None:
+    settings = read_settings(GATEWAY_API_KEYS=f"shop:operator:{LONG}:with:colons,board:reader:{LONG}-2,{LONG}-3")
+    found = [(key.name, key.role, key.secret.get_secret_value()) for key in settings.api_keys]
+    assert found == [
+        ("shop", Role.OPERATOR, f"{LONG}:with:colons"),
+        ("board", Role.READER, f"{LONG}-2"),
+        ("", Role.ADMIN, f"{LONG}-3"),
+    ]
+    assert LONG not in repr(settings.api_keys)
+    assert settings.warnings == ()
 
 
 def test_secrets_do_not_show() -> None:

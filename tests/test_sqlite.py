@@ -52,6 +52,16 @@ def test_the_database_is_durable(store: Store) -> None:
     assert store.facts.endswith("WAL, synchronous=FULL")
 
 
+def test_to_prove_that_the_database_can_be_written_to_a_page_is_written(store: Store, tmp_path: Path) -> None:
+    def written() -> int:
+        return (tmp_path / "gateway.db-wal").stat().st_size
+
+    before, version = written(), store.read(lambda tx: tx.query("SELECT version FROM schema_version"))
+    store.write(Tx.write_something)
+    assert written() > before
+    assert store.read(lambda tx: tx.query("SELECT version FROM schema_version")) == version
+
+
 def test_a_unit_that_fails_in_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
     def fail(tx: Tx) -> None:
         tx.add_number("+12065550109", "simulator", "US", 1)

@@ -6,15 +6,22 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from wsgi import Answer, Client, SettableClock
+from v1 import places, refused
+from wsgi import Client, SettableClock
 
+from gateway.housekeeping import sweep
 from gateway.store import Store, Tx
 from gateway.web.bodies import LIMIT
-from gateway.web.v1 import problems, table
-from gateway.web.v1.types import time_ms, written_duration, written_time
+from gateway.web.v1 import paging, problems, table
+from gateway.web.v1.operations import Call, Nothing
+from gateway.web.v1.paging import Paging
+from gateway.web.v1.problems import Refusal
+from gateway.web.v1.reading import judged
+from gateway.web.v1.types import Grounds, Input, time_ms, written_duration, written_time
 
 TN, OTHER, THIRD = "+12065550100", "+12065550109", "+442071838750"
 ADD = {"number": TN, "carrier": "flowroute"}
@@ -29,22 +36,6 @@ SECRETS = {who: key.split(":", 2)[-1] for who, key in KEYS.items()}
 
 def bearer(who: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {SECRETS[who]}"}
-
-
-def refused(answer: Answer, status: int, slug: str = "") -> dict[str, Any]:
-    """Return the problem document that an answer is, of this type; "": what HTTP says already."""
-    assert (answer.status, answer.type) == (status, "application/problem+json"), answer
-    document: dict[str, Any] = json.loads(answer.text)
-    assert document["type"] == (f"/v1/docs/problems#{slug}" if slug else "about:blank")
-    assert document["status"] == status
-    assert document["title"]
-    assert document["detail"]
-    return document
-
-
-def places(document: dict[str, Any]) -> list[str]:
-    """Return where the errors of a problem are."""
-    return [error.get("pointer", error.get("parameter")) for error in document["errors"]]
 
 
 def paths(client: Client) -> dict[str, list[str]]:
@@ -191,6 +182,19 @@ def test_json_has_types_and_they_count(client: Client, field: str, value: Any) -
     assert client.rows()["numbers"] == 0
 
 
+class Counted(Input):
+    count: int = 1
+    wanted: bool = False
+
+
+@pytest.mark.parametrize("given", [{"count": "5"}, {"count": 5.5}, {"wanted": 1}, {"wanted": "true"}], ids=str)
+def test_what_looks_like_a_number_is_none_in_json(given: dict[str, Any]) -> None:
+    wrong: list[problems.Wrong] = []
+    grounds = Grounds(default_region="", carriers={})
+    assert judged(Counted, given, grounds, wrong, "pointer") is None
+    assert [one.pointer for one in wrong] == [f"/{name}" for name in given]
+
+
 def test_nul_is_refused_wherever_it_stands(client: Client) -> None:
     assert places(refused(client("GET", "/v1/pool?label=a%00"), 422, "invalid")) == ["label"]
     assert places(refused(client("GET", "/v1/pool/%00"), 422, "invalid")) == ["number"]
@@ -297,14 +301,22 @@ def test_each_caller_has_keys_of_their_own(serve: Callable[..., Client]) -> None
     refused(client("POST", "/v1/pool", json=ADD, headers=KEYED | bearer("operator")), 409, "number-exists")
 
 
+def kept(store: Store) -> int:
+    """Return how many answers are kept."""
+    count: int = store.read(lambda tx: tx.query("SELECT COUNT(*) AS count FROM answers"))[0]["count"]
+    return count
+
+
 def test_a_key_is_forgotten_after_24_hours(client: Client, clock: SettableClock, store: Store) -> None:
     client("POST", "/v1/pool", json=ADD, headers=KEYED)
     clock.tick(hours=24, ms=-1)
     assert client("POST", "/v1/pool", json=ADD, headers=KEYED).status == 201
-    assert store.write(lambda tx: tx.forget_answers(clock())) == 0
+    sweep(store, client.context.settings, "somebody", clock())
+    assert kept(store) == 1
     clock.tick(ms=1)
     refused(client("POST", "/v1/pool", json=ADD, headers=KEYED), 409, "number-exists")
-    assert store.write(lambda tx: tx.forget_answers(clock())) == 1
+    sweep(store, client.context.settings, "somebody", clock())
+    assert kept(store) == 0
 
 
 @pytest.mark.both_databases
@@ -444,3 +456,21 @@ def test_a_time_is_written_with_ms() -> None:
 )
 def test_a_duration_is_written_in_the_greatest_unit_that_divides_it(ms: int, text: str) -> None:
     assert written_duration(ms) == text
+
+
+# --- cursors ----------------------------------------------------------------------------------------
+
+FORGED = [(5,), ("a", "b"), (), ("\x00",), (None,), (True,), (1 << 63,)]
+
+
+@pytest.mark.parametrize("key", FORGED, ids=str)
+def test_a_cursor_that_somebody_made_up_reaches_no_database(client: Client, key: tuple[Any, ...]) -> None:
+    """No secret is in a cursor, so one with another key can be made, mark and all."""
+    call = Call(
+        context=client.context, now=0, caller="", path=Nothing(), query=Paging(cursor=None), body=Nothing(),
+        target="/v1/x", fingerprint="",
+    )  # fmt: skip
+    made = replace(call, query=Paging(cursor=paging.write(call, key)))
+    with pytest.raises(Refusal) as caught:
+        paging.after(made, int if key == (1 << 63,) else str)
+    assert caught.value.type is problems.BAD_CURSOR

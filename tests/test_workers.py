@@ -187,7 +187,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(fleet: Fleet, ledgers: Ledgers,
     store.close()
 
 
-def test_the_first_worker_goes_on_with_the_log_where_its_predecessor_ended(fleet: Fleet) -> None:
+def test_what_happens_while_a_worker_is_replaced_is_logged_once(fleet: Fleet) -> None:
     victim = workers(fleet.program)[0]
     os.kill(victim, signal.SIGKILL)
     until(lambda: is_gone(victim), "it is dead")
@@ -227,7 +227,7 @@ def test_a_stop_ends_every_process_and_loses_nothing_though_each_is_told_twice(t
         assert all(is_gone(pid) for pid in workers(program).values())
         assert net.handset(BOB).wait_for(2)[1].text == "on its way"
         assert "Traceback" not in program.output
-        # an event is logged once, though both worked on one table and both looked into it at their end
+        # an event is logged once, though both worked on one table
         assert [program.output.count(f"session.{what}: ") for what in ("opened", "ended")] == [1, 0]
     store = Store(f"sqlite:///{tmp_path}/gateway.db")
     assert store.read(lambda tx: tx.lanes_waiting()) == 0

@@ -1,18 +1,17 @@
 """`gateway demo`: the main job without an account, on this machine only.
 
-`stage` is what it stands on, `play` what happens, `prompt` what the user types, `screen` what it looks like.
+`stage` is what it stands on, `play` what happens, `prompt` what the user types, `screen` what it looks like,
+`ending` when it hears that it shall end.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
 import sys
-from collections.abc import Iterator
 
 from gateway import logs, plugins
 from gateway.carrier import Carrier
+from gateway.demo.ending import held
 from gateway.demo.play import curtain_call, play
 from gateway.demo.prompt import Prompt
 from gateway.demo.screen import Screen
@@ -33,10 +32,10 @@ def demo(*, quick: bool = False) -> int:
     `ConfigError` where the simulated carrier is not installed.
     """
     carrier = _simulator()
-    logging.basicConfig(level=logging.ERROR, format=logs.FORMAT)  # the conversation is what there is to see
+    logs.configure(logging.ERROR)  # the conversation is what there is to see
     screen = Screen(quick=quick)
     try:
-        with _ended_like_ctrl_c(), set_up(carrier) as stage:
+        with held(), set_up(carrier) as stage:
             return _perform(stage, screen)
     except DemoFailed as error:
         screen.wrong(str(error))
@@ -62,19 +61,3 @@ def _simulator() -> type[Carrier]:
     if installed is None:
         raise ConfigError(HOW_TO_GET_IT)
     return installed.carrier
-
-
-@contextlib.contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the demo in order: the temporary folder goes."""
-
-    def told(number: int, frame: object) -> None:
-        sys.exit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, told) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

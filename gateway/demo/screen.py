@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from gateway.demo.ending import heard
 from gateway.demo.stage import Bubble, Phone
 from gateway.numbers import display
 
@@ -79,8 +80,9 @@ class Screen:
             self._console.print(Text.assemble("  ", (f"{key:<9}", "cyan"), meaning))
 
     def pause(self) -> None:
-        """Let a person follow."""
-        time.sleep(self._pace)
+        """Let a person follow, or end it."""
+        with heard():
+            time.sleep(self._pace)
 
     # --- phones ----------------------------------------------------------------------------------
 
@@ -142,7 +144,9 @@ class Screen:
         """Return the line the user types. Raises `EOFError`, `KeyboardInterrupt`."""
         self._asking = True
         try:
-            return input(PROMPT).encode("utf-8", "replace").decode()
+            with heard():
+                line = input(PROMPT)
+            return line.encode("utf-8", "replace").decode()
         finally:
             self._asking = False
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 from gateway.errors import ConfigError
 from gateway.store.answers import AnswerUnit
 from gateway.store.db import Database, Row
+from gateway.store.events import log_events
 from gateway.store.outbox import NEVER
 from gateway.store.pool import LOOK
 from gateway.store.postgres import PostgresDatabase
@@ -25,14 +26,22 @@ T = TypeVar("T")
 
 
 class Tx(AnswerUnit):
-    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, answers.
+    """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, circuits, answers.
 
     One upon another.
     """
 
+    def write_something(self) -> None:
+        """Write, and leave everything as it was: what it takes to know that the database can be written to.
+
+        There and back, as SQLite writes no page for an UPDATE that changes nothing, even to a disk that is full.
+        """
+        for _ in range(2):
+            self.query("UPDATE schema_version SET version = -version")
+
 
 class Store:
-    """The gateway's database, brought up to date. Safe to use from any thread."""
+    """The gateway's database, brought up to date. Safe to use from any thread. What it is told happened, it logs."""
 
     def __init__(self, url: str, readers: int = 12) -> None:
         """Open the database and apply migrations.
@@ -68,9 +77,9 @@ class Store:
 def _open(url: str, connections: int) -> Database[Tx]:
     kind = url.partition(":")[0].partition("+")[0]
     if kind == "postgresql":
-        return PostgresDatabase(url, unit=Tx, connections=connections)
+        return PostgresDatabase(url, unit=Tx, connections=connections, tell=log_events)
     if kind == "sqlite":
-        return SqliteDatabase(url, unit=Tx, readers=connections)
+        return SqliteDatabase(url, unit=Tx, readers=connections, tell=log_events)
     raise ConfigError("GATEWAY_DATABASE_URL: not a database URL; write sqlite:///gateway.db or postgresql://…")
 
 
@@ -78,7 +87,7 @@ def check(url: str) -> str:
     """Open the database, write to it, and return one line about it. Raises `ConfigError` or `StoreUnavailable`."""
     store = Store(url)
     try:
-        store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"))
+        store.write(Tx.write_something)
         return store.facts
     finally:
         store.close()

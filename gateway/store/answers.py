@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.store.claims import ClaimUnit
+from gateway.store.circuits import CircuitUnit
 from gateway.store.db import Row
 
 KEPT_MS = 24 * 3_600_000  #: for how long a repeat gets the same answer
 BATCH = 500  #: answers forgotten in one unit of work at most
 
 
-class AnswerUnit(ClaimUnit):
+class AnswerUnit(CircuitUnit):
     """What a unit of work can do with answers that are kept."""
 
     def kept_answer(self, caller: str, key: str, now: int) -> Row | None:

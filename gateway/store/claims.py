@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gateway.records import Message
 from gateway.store.db import Statement
-from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD_ID, LOOK_AT, LaneUnit
+from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD, HEAD_ID, LOOK_AT, LaneUnit
 from gateway.store.outbox import NEVER
 
 _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
+)
+#: An uncertain one stays so.
+_UNSTART = Statement(
+    "UPDATE outbox SET state = 'queued', attempts = attempts - 1, "
+    "first_tried_at = CASE WHEN attempts = 1 THEN NULL ELSE first_tried_at END WHERE id = :id AND state = 'sending'"
 )
 
 
@@ -43,6 +48,17 @@ class ClaimUnit(LaneUnit):
             self.run(LOOK_AT, mask=lane["mask"], due=due_at)
         return len(lanes)
 
+    def give_back(self, owner: str, held: Collection[int], now: int) -> None:
+        """Free the lanes of an owner whose head is not among `held`: nobody has begun to send it."""
+        for lane in self.query("SELECT mask, recipient FROM lanes WHERE owner = :owner AND owner <> ''", owner=owner):
+            heads = self.run(HEAD, **lane)
+            if heads and heads[0]["id"] in held:
+                continue
+            for head in heads:
+                self.run(_UNSTART, id=head["id"])
+            self.run(FREE_LANE, owner=owner, due=now, **lane)
+            self.run(LOOK_AT, mask=lane["mask"], due=now)
+
     def set_back(self, now: int) -> None:
         """Make due what waits for a later time, retries and pauses included: the clock those were read from was wrong.
 
@@ -51,6 +67,17 @@ class ClaimUnit(LaneUnit):
         self.query("UPDATE lanes SET due_at = :now WHERE due_at > :now", now=now)
         self.query("UPDATE paces SET next_at = :now WHERE next_at > :now AND next_at < :never", now=now, never=NEVER)
         self.query("UPDATE paces SET free_us = :now_us WHERE free_us > :now_us", now_us=now * 1000)
+
+    def make_due(self, mask: str, recipient: str, now: int) -> None:
+        """Let a lane that waits for its next attempt have it now."""
+        self.query(
+            "UPDATE lanes SET due_at = :now WHERE mask = :mask AND recipient = :recipient AND owner = '' "
+            "AND due_at > :now",
+            mask=mask,
+            recipient=recipient,
+            now=now,
+        )
+        self.run(LOOK_AT, mask=mask, due=now)
 
     def lanes_waiting(self) -> int:
         """Return how many lanes have something in them; 10,000 stands for more."""

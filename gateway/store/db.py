@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -44,6 +44,9 @@ class Statement:
 
 Run = Callable[[Statement, dict[str, Any]], list[Row]]
 
+#: Takes the events of one unit, in the thread that wrote it and once they are on disk. Must not raise.
+Tell = Callable[[Sequence[Row]], None]
+
 
 class Unit:
     """What one unit of work sees: statements inside the transaction it is part of."""
@@ -53,6 +56,7 @@ class Unit:
         self._run = run
         self.words = words  #: what a migration writes in braces, on this database
         self.alone = alone  #: no other unit that writes can run beside this one
+        self.told: list[Row] = []  #: the events this unit of work has written; see `EventUnit.add_event`
 
     def query(self, sql: str, **params: Any) -> list[Row]:
         """Run any statement, with `:name` parameters, and return its rows."""

@@ -1,8 +1,29 @@
-"""Events: what an operator wants to know happened. Append-only; ids, masks and states, never participants or texts."""
+"""Events: what an operator wants to know happened. Append-only; ids, masks and states, never participants or texts.
+
+Each process logs those that its own units of work wrote, once they are on disk: so an event is logged once, whoever
+else uses the database, and what was rolled back is not.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from gateway.store.db import Row, Unit
+
+log = logging.getLogger(__name__)
+
+_LEVELS = {
+    "message": logging.WARNING,
+    "number": logging.WARNING,
+    "carrier.paused": logging.ERROR,
+    "carrier.resumed": logging.WARNING,
+}
+#: What the log says where an event's own name says too little.
+_WORDS = {
+    "carrier.paused": "carrier {carrier} is out ({detail}): its texts wait, a probe goes out from time to time",
+    "carrier.resumed": "carrier {carrier} is back: its texts go out again",
+}
 
 
 class EventUnit(Unit):
@@ -20,22 +41,46 @@ class EventUnit(Unit):
         detail: str = "",
     ) -> None:
         """Append an event, such as `session.opened` or `message.failed`."""
+        event = {
+            "kind": kind,
+            "session": session,
+            "mask": mask,
+            "carrier": carrier,
+            "message": message,
+            "detail": detail,
+        }
         self.query(
             "INSERT INTO events (at, kind, session, mask, carrier, message, detail) "
             "VALUES (:now, :kind, :session, :mask, :carrier, :message, :detail)",
             now=now,
-            kind=kind,
-            session=session,
-            mask=mask,
-            carrier=carrier,
-            message=message,
-            detail=detail,
+            **event,
         )
-
-    def last_event(self) -> int:
-        """Return the id of the newest event, 0 before the first."""
-        return int(self.query("SELECT COALESCE(MAX(id), 0) AS id FROM events")[0]["id"])
+        self.told.append(event)
 
     def events(self, after: int = 0, count: int = 100) -> list[Row]:
         """Return events that came after the one with id `after`, oldest first."""
         return self.query("SELECT * FROM events WHERE id > :after ORDER BY id LIMIT :count", after=after, count=count)
+
+
+def log_events(events: Sequence[Row]) -> None:
+    """Log events, at a level that says whether somebody should look."""
+    for event in events:
+        log.log(_level(event["kind"]), "%s", _in_words(event), extra=_fields(event))
+
+
+def _level(kind: str) -> int:
+    return _LEVELS.get(kind) or _LEVELS.get(kind.partition(".")[0], logging.INFO)
+
+
+def _in_words(event: Row) -> str:
+    """Return an event as one line: its kind, and of message, session, mask, carrier and detail what it has."""
+    if words := _WORDS.get(event["kind"]):
+        return words.format(carrier=event["carrier"], detail=event["detail"])
+    parts = [f"{name} {event[name]}" for name in ("message", "session", "mask", "carrier") if event[name]]
+    return f"{event['kind']}: {', '.join(parts)}" + (f" ({event['detail']})" if event["detail"] else "")
+
+
+def _fields(event: Row) -> dict[str, object]:
+    of, _, state = event["kind"].partition(".")
+    named = {name: event[name] for name in ("session", "mask", "carrier", "detail")}
+    return named | {"event": event["kind"], "message_id": event["message"], "state": state if of == "message" else ""}

@@ -23,7 +23,7 @@ from gateway.store.outbox import NEVER, OPTED_OUT, message
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
-SWEEP = 500  #: messages settled unsent in one unit of work at most
+SWEEP = 200  #: messages settled unsent in one unit of work at most: it may hold up all others
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
 #: costs as much as everything that ever went through it.
@@ -45,7 +45,7 @@ _NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :car
 _DUE_LANES = Statement(
     "SELECT recipient FROM lanes WHERE mask = :mask AND owner = '' AND due_at <= :now ORDER BY due_at LIMIT :count"
 )
-_HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
+HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
 _START = Statement(
     "UPDATE outbox SET state = :state, attempts = attempts + 1, carrier = :carrier, "
     "first_tried_at = COALESCE(first_tried_at, :now), updated_at = :now WHERE id = :id"
@@ -58,13 +58,17 @@ _SET_PACE = Statement("UPDATE paces SET next_at = :next_at, free_us = :free_us W
 LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
 _SETTLE = Statement(
     "UPDATE outbox SET state = :state, reason = :reason, code = :code, carrier_ref = :ref, updated_at = :now, "
-    "attempts = attempts - :uncounted WHERE id = :id AND state IN ('sending', 'uncertain') RETURNING id"
+    "attempts = attempts - :uncounted WHERE id = :id "
+    "AND (state IN ('sending', 'uncertain') OR (state = 'queued' AND :state = 'sent')) RETURNING id"
 )
 FREE_LANE = Statement(
     "UPDATE lanes SET owner = '', due_at = :due, claimed_until = 0 "
     "WHERE mask = :mask AND recipient = :recipient AND owner = :owner RETURNING owner"
 )
-_OWNER = Statement("SELECT owner FROM lanes WHERE mask = :mask AND recipient = :recipient")
+_HOLDER = Statement(
+    f"SELECT l.owner, o.id, o.state FROM lanes l LEFT JOIN outbox o ON o.id = ({HEAD_ID}) "  # noqa: S608
+    "WHERE l.mask = :mask AND l.recipient = :recipient"
+)
 #: Taken before an empty lane is looked for: whoever enqueues holds the same row.
 _LOCK_LANE = Statement("UPDATE lanes SET due_at = due_at WHERE mask = :mask AND recipient = :recipient")
 _DROP_EMPTY_LANE = Statement(
@@ -116,8 +120,7 @@ class LaneUnit(InboxUnit):
         outcome = self._checked(outcome, now)
         sent = outcome.message
         lane = {"mask": sent.mask, "recipient": sent.recipient}
-        holder = self.run(_OWNER, **lane)
-        ours = bool(holder) and holder[0]["owner"] == owner
+        ours = self._holds_for(owner, sent)
         if (ours or outcome.state is MessageState.SENT) and self._write_outcome(outcome, now):
             blocked = self._follow_up(outcome, now)
         if ours:
@@ -179,17 +182,6 @@ class LaneUnit(InboxUnit):
         )
         return frozenset(row["carrier_ref"] for row in rows)
 
-    def make_due(self, mask: str, recipient: str, now: int) -> None:
-        """Let a lane that waits for its next attempt have it now."""
-        self.query(
-            "UPDATE lanes SET due_at = :now WHERE mask = :mask AND recipient = :recipient AND owner = '' "
-            "AND due_at > :now",
-            mask=mask,
-            recipient=recipient,
-            now=now,
-        )
-        self.run(LOOK_AT, mask=mask, due=now)
-
     def _account_free(self, carrier: str) -> int:
         rows = self.run(_ACCOUNT, carrier=carrier)
         return int(rows[0]["free_us"]) if rows else 0
@@ -198,7 +190,7 @@ class LaneUnit(InboxUnit):
         """Claim the first due lane of a mask whose head may be sent; settle the heads that may not."""
         while lanes := self.run(_DUE_LANES, mask=mask, now=now, count=1):
             lane = {"mask": mask, "recipient": lanes[0]["recipient"]}
-            heads = self.run(_HEAD, **lane)
+            heads = self.run(HEAD, **lane)
             if not heads:  # nothing left in it
                 self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
                 continue
@@ -247,6 +239,13 @@ class LaneUnit(InboxUnit):
         lane = {"mask": row["mask"], "recipient": row["recipient"]}
         self.run(_LOCK_LANE, **lane)
         self.run(_DROP_EMPTY_LANE, **lane)
+
+    def _holds_for(self, owner: str, sent: Message) -> bool:
+        """Return whether `owner` holds the lane for this message, and not for one behind it that is under way."""
+        rows = self.run(_HOLDER, mask=sent.mask, recipient=sent.recipient)
+        if not rows or rows[0]["owner"] != owner:
+            return False
+        return rows[0]["id"] in (sent.id, None) or rows[0]["state"] == MessageState.QUEUED.value
 
     def _write_outcome(self, outcome: Outcome, now: int) -> bool:
         rows = self.run(

@@ -34,6 +34,8 @@ _ADD = Statement(
     "version) VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :area, "
     ":shuffle, 0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
 )
+#: The row says through whom goes what waits to be sent from a number.
+_TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")
 
 LOOK = 2048  #: numbers that one page of a list looks at, at most
 _CHUNK = 256
@@ -56,7 +58,10 @@ class PoolUnit(EventUnit):
     """What a unit of work can do with the pool."""
 
     def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
-        """Add an E.164 number. Raises `NumberExists`, whoever's it is."""
+        """Add an E.164 number. Raises `NumberExists`, whoever's it is.
+
+        What still waits to be sent from it goes out through `carrier` from now on. The unit must run alone.
+        """
         added = self.run(
             _ADD,
             number=number,
@@ -69,6 +74,7 @@ class PoolUnit(EventUnit):
         )
         if not added:
             raise NumberExists("the number is in the pool already")
+        self.run(_TAKE_ALONG, number=number, carrier=carrier)
 
     def remove_number(self, number: str, carrier: str) -> None:
         """Remove a number of `carrier`. Raises `NumberUnknown`, or `NumberInUse` with the live session on it."""

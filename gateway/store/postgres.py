@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, Statement, T, U, transaction
+from gateway.store.db import WORDS, Database, Row, Run, Statement, T, Tell, U, transaction
 
 try:
     import psycopg
@@ -65,9 +65,10 @@ _ABOUT_THE_SERVER = ("08", "28", "3D", "53", "57", "58")
 class PostgresDatabase(Database[U]):
     """A PostgreSQL database that units of work are run on. Safe to use from any thread."""
 
-    def __init__(self, url: str, unit: type[U], connections: int) -> None:
+    def __init__(self, url: str, unit: type[U], connections: int, tell: Tell) -> None:
         """Connect to `url`. Raises `ConfigError` for a URL that cannot be used, `StoreUnavailable`."""
         self._unit = unit
+        self._tell = tell
         self._db = _connect(url, connections)
         self._mode = threading.local()
         self._closed = False
@@ -116,8 +117,11 @@ class PostgresDatabase(Database[U]):
         self._mode.begin = begin
         with transaction(self._db):
             attempt.begun = True
-            result = work(self._unit(self._db, _runner(self._db), words=WORDS["postgresql"], alone=begin != SHARED))
+            unit = self._unit(self._db, _runner(self._db), words=WORDS["postgresql"], alone=begin != SHARED)
+            result = work(unit)
             attempt.committing = True
+        if unit.told:
+            self._tell(unit.told)
         return result
 
     def _unavailable(self, error: Exception, attempt: _Attempt) -> StoreUnavailable:
@@ -215,9 +219,11 @@ def _is_lost(error: Exception) -> bool:
 def _in_words(error: Exception) -> str:
     """Return what the server said, if that is about itself; of what was written, only the kind of error.
 
-    PostgreSQL puts values into its words: `Key (mask, participant)=(…) already exists`.
+    PostgreSQL puts values into its words: `Key (mask, participant)=(…) already exists`. And so may a function that
+    somebody has hung on a table, with whatever SQLSTATE it likes: then the error has a context.
     """
     cause, state = _cause(error), _state(error)
-    if isinstance(cause, psycopg.OperationalError) and state[:2] in ("", *_ABOUT_THE_SERVER):
+    of_the_server = state[:2] in ("", *_ABOUT_THE_SERVER)
+    if isinstance(cause, psycopg.OperationalError) and of_the_server and not cause.diag.context:
         return str(cause).strip().split("\n")[0]
     return f"{type(cause).__name__}" + (f" ({state})" if state else "")

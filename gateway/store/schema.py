@@ -116,6 +116,16 @@ CREATE INDEX answers_at ON answers (created_at);
 """
 
 FOURTH = """
+-- a carrier account that fails, for all who send: open while there is a time for the next probe
+CREATE TABLE circuits (
+    carrier TEXT PRIMARY KEY, failures BIGINT NOT NULL, probes BIGINT NOT NULL, probe_at BIGINT, why TEXT NOT NULL);
+
+-- masks from which a carrier wants to be sent less, and until when
+CREATE TABLE throttles (mask TEXT PRIMARY KEY, carrier TEXT NOT NULL, until BIGINT NOT NULL);
+CREATE INDEX throttles_carrier ON throttles (carrier, until);
+"""
+
+FIFTH = """
 -- what our own API says of sessions and numbers; `exclusive`: nobody else is on the mask
 ALTER TABLE sessions ADD COLUMN exclusive BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE sessions ADD COLUMN texts BIGINT NOT NULL DEFAULT 1;
@@ -142,7 +152,7 @@ CREATE INDEX numbers_region ON numbers (carrier, region, shuffle) WHERE state = 
 CREATE INDEX numbers_open ON numbers (carrier, shuffle) WHERE state = 'active' AND exclusive IS NULL;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 
 
 def migrate(db: Database[U]) -> int:

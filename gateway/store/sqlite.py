@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, Statement, T, U, transaction
+from gateway.store.db import WORDS, Database, Row, Run, Statement, T, Tell, U, transaction
 from gateway.store.turn import Turn
 
 GROUP = 256  #: units in one transaction at most
@@ -40,19 +40,21 @@ class _Ticket(Generic[U, T]):
     work: Callable[[U], T]
     done: threading.Lock
     result: T | None = None
+    told: Sequence[Row] = ()
     error: BaseException | None = None
 
-    def settle(self, result: T | None = None, error: BaseException | None = None) -> None:
-        self.result, self.error = result, error
+    def settle(self, result: T | None = None, told: Sequence[Row] = (), *, error: BaseException | None = None) -> None:
+        self.result, self.told, self.error = result, told, error
         self.done.release()
 
 
 class SqliteDatabase(Database[U]):
     """A file that units of work are run on. Safe to use from any thread."""
 
-    def __init__(self, url: str, unit: type[U], readers: int = 12) -> None:
+    def __init__(self, url: str, unit: type[U], readers: int, tell: Tell) -> None:
         """Open `url`. Raises `ConfigError` for a URL that cannot be used, `StoreUnavailable` for a file that cannot."""
         self._unit = unit
+        self._tell = tell
         self._writer = _connect(url, begin="BEGIN IMMEDIATE", connections=1)
         self._reader = _connect(url, begin="BEGIN", connections=readers)
         self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
@@ -81,7 +83,9 @@ class SqliteDatabase(Database[U]):
             if ticket.error is not None:
                 with _in_our_terms():
                     raise ticket.error
-            return ticket.result  # type: ignore[return-value]
+        if ticket.told:
+            self._tell(ticket.told)
+        return ticket.result  # type: ignore[return-value]
 
     def read(self, work: Callable[[U], T]) -> T:
         """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
@@ -132,7 +136,7 @@ class SqliteDatabase(Database[U]):
             with transaction(self._writer):
                 begun = True
                 unit = self._unit(self._writer, _runner(self._writer), words=WORDS["sqlite"], alone=True)
-                results = [ticket.work(unit) for ticket in group]
+                results = [_work(ticket, unit) for ticket in group]
         except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
             for ticket in group:
                 if len(group) == 1 or not begun:
@@ -140,13 +144,19 @@ class SqliteDatabase(Database[U]):
                 else:
                     self._commit([ticket])
         else:
-            for ticket, result in zip(group, results, strict=True):
-                ticket.settle(result)
+            for ticket, (result, told) in zip(group, results, strict=True):
+                ticket.settle(result, told)
 
     def _refuse_the_rest(self) -> None:
         while not self._tickets.empty():
             if (ticket := self._tickets.get()) is not None:
                 ticket.settle(error=StoreUnavailable("the store is closed"))
+
+
+def _work(ticket: _Ticket[U, T], unit: U) -> tuple[T, Sequence[Row]]:
+    """Run one of several units in a transaction; return its result and its own events."""
+    unit.told = []
+    return ticket.work(unit), unit.told
 
 
 def _connect(url: str, begin: str, connections: int) -> dataset.Database:

@@ -10,9 +10,9 @@ import bottle
 
 from gateway.web import mask_api, ops, sms_proxy, v1, webhooks
 from gateway.web.context import Context
-from gateway.web.errors import not_routed, problem
+from gateway.web.errors import not_routed, problem, unsaid
 
-__all__ = ["Context", "make_app"]
+__all__ = ["Context", "make_app", "unsaid"]
 
 
 def make_app(context: Context) -> bottle.Bottle:

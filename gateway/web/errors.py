@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -47,6 +49,29 @@ class Failures:
                 return problem(500, "The gateway failed. What happened is in its log.")
 
         return answered
+
+
+class _Unsaid:
+    """Takes what Bottle writes of errors outside the handlers: the path, a token in it, and the error's own words."""
+
+    def write(self, words: str) -> None:
+        """Log that something broke, and where."""
+        log_bug(log, "what answers a request", sys.exc_info()[1])
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
+def unsaid(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a WSGI application whose own words go nowhere, for a server that would print them."""
+
+    nowhere = _Unsaid()
+
+    def answered(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["wsgi.errors"] = nowhere
+        return app(environ, start_response)
+
+    return answered
 
 
 def not_routed(error: bottle.HTTPError) -> str:

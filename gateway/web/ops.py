@@ -5,6 +5,7 @@ from __future__ import annotations
 import bottle
 
 from gateway.errors import StoreUnavailable
+from gateway.store import Tx
 from gateway.web.context import Context
 from gateway.web.errors import Failures
 
@@ -37,7 +38,7 @@ def _parts(context: Context) -> dict[str, bool]:
 
 def _writable(context: Context) -> bool:
     try:
-        context.store.write(lambda tx: tx.query("UPDATE schema_version SET version = version"), shared=True)
+        context.store.write(Tx.write_something, shared=True)
     except StoreUnavailable:
         return False
     return True

@@ -200,7 +200,8 @@ def _answered(context: Context, opened: Opened) -> list[Message]:
     try:
         return context.dispatcher.wait_until_answered(opened.start_texts, WAIT)
     except StoreUnavailable as error:  # the session is on disk, and so are its texts: they go out
-        log.error("nobody could wait for the start texts of session %s: %s", opened.session.id, error)
+        words, id = "nobody could wait for the start texts of session %s: %s", opened.session.id
+        log.error(words, id, error, extra={"session": id})
         return []
 
 

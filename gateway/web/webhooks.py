@@ -90,26 +90,32 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
     request = _request(context)
     try:
         events = _admit(context, carrier, request, token)
-        answer = _take(context, carrier, events)
+        return _response(_take(context, carrier, events))
     except WebhookRejected as error:
         log.warning(
             "a webhook for %s was rejected: %s%s",
             name,
             without_numbers(str(error)),
             _SIGNED_HINT if carrier.signed else "",
+            extra={"carrier": name},
         )
         return bottle.HTTPResponse("", 403)
     except WebhookMalformed as error:
         words = without_numbers(str(error))  # which name fields and types, but plugins are written by anyone
-        log.warning("a webhook of %s cannot be read: %s (%s)", name, words, _shape(request))
+        told = "a webhook of %s cannot be read: %s (%s)"
+        log.warning(told, name, words, _shape(request), extra={"carrier": name})
         return bottle.HTTPResponse(MALFORMED, 400, {"Content-Type": "text/plain; charset=utf-8"})
     except StoreUnavailable as error:
-        log.error("a webhook of %s was answered 503: %s", name, error)
+        log.error("a webhook of %s was answered 503: %s", name, error, extra={"carrier": name})
         return bottle.HTTPResponse("", 503, {"Retry-After": "1"})
     except Exception as error:
-        log_bug(log, f"a webhook of {name}", error)
+        log_bug(log, f"a webhook of {name}", error, carrier=name)
         return bottle.HTTPResponse("", 503)
-    return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": answer.content_type})
+
+
+def _response(answer: WebhookResponse) -> bottle.HTTPResponse:
+    """Return a plugin's answer. One that no HTTP can carry fails here, and not in Bottle, which would show the path."""
+    return bottle.HTTPResponse(answer.body.encode(), answer.status, {"Content-Type": answer.content_type})
 
 
 def _request(context: Context) -> WebhookRequest:

@@ -5,6 +5,7 @@ POST /handsets/<number>/text         {to, text, media?, ref?, repeat?}: the webh
 POST /handsets/<number>/call         {to}: the webhook's answer
 GET  /handsets/<number>/inbox?wait=1&timeout=5    what came, once that much has; 504 if it doesn't
 POST /faults                         {fault, count?, seconds?}: without `count` until changed, `fault` null: none
+POST /faults                         {mix: {fault: share}, seed, seconds?}: by chance, until changed
 POST /pause                          {seconds}: out of service for so long
 PUT  /webhook                        {url}
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import InvalidNumber
 from gateway.messages import Connect, Refuse
 from gateway.numbers import e164
-from gateway.testing.network.faults import Fault
+from gateway.testing.network.faults import Fault, by_chance
 from gateway.testing.network.wire import (
     UNAUTHORIZED,
     UNKNOWN,
@@ -97,6 +98,9 @@ class Control:
         return answer_json(200, {"inbox": shown})
 
     def _faults(self, asked: dict[str, Any]) -> Answer:
+        if "mix" in asked:
+            self._network.faults = by_chance(int(_number(asked, "seed", 0)), _mix(asked))
+            return answer_json(200, {})
         fault = _fault(asked.get("fault"), _number(asked, "seconds", 1))
         count = asked.get("count")
         if count is None:
@@ -130,6 +134,14 @@ def _fault(name: object, seconds: float) -> Fault | None:
         fault: Fault = getattr(Fault, str(name))()
         return fault
     raise unreadable("fault is one of " + ", ".join((*PLAIN, "slow", "throttled")))
+
+
+def _mix(asked: dict[str, Any]) -> dict[Fault, float]:
+    mix, seconds = asked["mix"], _number(asked, "seconds", 1)
+    if not isinstance(mix, dict):
+        raise unreadable("mix says which share of the sends, 0 to 1, meets which fault")
+    met = {_fault(name, seconds): _number(mix, name, 0) for name in mix}
+    return {fault: share for fault, share in met.items() if fault}
 
 
 def _number(values: Mapping[str, Any], name: str, default: float) -> float:

@@ -52,6 +52,7 @@ class Listener:
         """Refuse connections and cut those there are. With `hold`, keep others off the port meanwhile."""
         server, self._server = self._server, None
         if server:
+            server.wake()
             server.shutdown()
             server.server_close()
             if hold:
@@ -84,6 +85,11 @@ class _Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # HTTPServer's own asks DNS for the host's name
+
+    def wake(self) -> None:
+        """Refuse connections at once, which wakes the loop; where it does not, the loop looks soon."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:

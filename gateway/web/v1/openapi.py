@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 import gateway
 from gateway.web.v1.operations import Nothing, Operation
 from gateway.web.v1.problems import INVALID, MEDIA_TYPE, UNREADABLE, ProblemDocument, ProblemType
-from gateway.web.v1.reading import IDEMPOTENCY_KEY, IF_MATCH
+from gateway.web.v1.reading import IDEMPOTENCY_KEY, IF_MATCH, KEY_PATTERN
 from gateway.web.v1.types import CARRIER_FORMAT
 
 Json = dict[str, Any]
@@ -120,12 +120,11 @@ def _headers(one: Operation[Any, Any, Any]) -> list[Json]:
     found = []
     if one.takes_key:
         words = "Chosen by you, another one for each request. A repeat within 24 hours is done once and answered alike"
-        schema = {"type": "string", "pattern": IDEMPOTENCY_KEY.pattern}
-        found.append({"name": IDEMPOTENCY_KEY.name, "in": "header", "description": words, "schema": schema})
+        schema = {"type": "string", "pattern": KEY_PATTERN}
+        found.append({"name": IDEMPOTENCY_KEY, "in": "header", "description": words, "schema": schema})
     if one.versioned and one.method in ("PATCH", "DELETE"):
         words = "The ETag that was answered: refused with 412 if it was changed meanwhile"
-        schema = {"type": "string", "pattern": IF_MATCH.pattern}
-        found.append({"name": IF_MATCH.name, "in": "header", "description": words, "schema": schema})
+        found.append({"name": IF_MATCH, "in": "header", "description": words, "schema": {"type": "string"}})
     return found
 
 

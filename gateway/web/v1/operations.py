@@ -78,7 +78,7 @@ class Call(Generic[P, Q, B]):
     target: str  #: the path as it was asked for
     fingerprint: str  #: of method, path, query and body
     idempotency_key: str = ""
-    if_match: str = ""
+    if_match: str | None = None  #: None: whatever the version is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,5 +123,5 @@ class ChannelFigures(Output):
 class Figures(Output):
     """The figures of the pool."""
 
-    as_of: Time = Field(description="Large pools are counted once a minute at most")
+    as_of: Time = Field(description="When it was counted: what takes long is kept for twenty times as long")
     data: list[ChannelFigures]
