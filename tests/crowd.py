@@ -19,10 +19,10 @@ from time import monotonic_ns
 from typing import TypeVar
 
 from invariants import broken
-from scripted import Scripted
+from scripted import Scripted, turn_with
 
 from gateway import inbound, sessions
-from gateway.desk import Ask, Desk, turn
+from gateway.desk import Ask, Desk
 from gateway.errors import NoNumberFree, NumberExists, NumberInUse, NumberUnknown
 from gateway.messages import InboundMessage, Rate
 from gateway.records import Kind, Message, MessageState, NumberState, Origin, Outcome, Session
@@ -273,13 +273,11 @@ class Member:
         answered = monotonic_ns()
         outcomes = [self.outcome(one.message) for one in self.held]
         asks = {"sim": Ask(desk=self.desk, room=room)}
-        turned = self.write(
-            lambda tx: turn(tx, f"{self.seed}", [(one, None) for one in outcomes], asks, self.now), shared=True
-        )
+        claimed = self.write(lambda tx: turn_with(tx, f"{self.seed}", outcomes, asks, self.now), shared=True)
         for one, outcome in zip(self.held, outcomes, strict=True):
             times = {"began": one.began, "ended": one.ended}
             self.diary.claimed.append(Claimed(message=one.message, answered=answered, state=outcome.state, **times))
-        self.held = [Claimed(message=message, **self.times()) for message, _ in turned[0]["sim"]]
+        self.held = [Claimed(message=message, **self.times()) for message, _ in claimed]
 
     def outcome(self, message: Message) -> Outcome:
         [state] = self.dice.choices(list(ANSWERS), list(ANSWERS.values()))

@@ -18,6 +18,10 @@ from gateway import (
     Submission,
     WebhookRequest,
 )
+from gateway.desk import Asks, turn
+from gateway.records import Message, Outcome
+from gateway.retry import Attempt
+from gateway.store import Tx
 
 
 class Scripted(Carrier):
@@ -76,3 +80,14 @@ def _answer(step: Any, message: OutboundMessage) -> Any:
     if isinstance(step, Exception):
         raise step
     return step
+
+
+def turn_with(
+    tx: Tx, owner: str, outcomes: Sequence[Outcome], asks: Asks, now: int
+) -> list[tuple[Message, frozenset[str]]]:
+    """Do a dispatcher's turn in which its one carrier took every message, but that came to `outcomes`."""
+    [ask] = asks.values()
+    answered = [(ask.desk, Attempt(message=one.message, result=Submission(carrier_ref="")), None) for one in outcomes]
+    meant = {one.message.id: one for one in outcomes}
+    turned = turn(tx, owner, answered, asks, lambda one, out, at: meant[one.message.id], lambda: now)
+    return turned.claimed[ask.desk.carrier.name]

@@ -114,20 +114,30 @@ def serves(started: tuple[Forked, Path]) -> None:
     running.wait(30)
 
 
+def migrated(url: str, count: int, monkeypatch: pytest.MonkeyPatch) -> Shape:
+    """Bring a database up by the first `count` migrations, and return its shape."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:count])
+        Store(url).close()
+    return shape(url)
+
+
 @pytest.mark.soak
-def test_a_first_start_that_is_killed_leaves_all_or_nothing_and_the_next_one_comes_up(
+def test_a_first_start_that_is_killed_leaves_whole_migrations_and_the_next_one_comes_up(
     databases: Callable[[], str],
     start: Callable[[str], tuple[Forked, Path]],
     tmp_path: Path,
     rounds: Rounds,
     ledgers: Ledgers,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed at any moment of it, alone or beside another one that starts on the same database."""
+    between = [migrated(databases(), count, monkeypatch) for count in range(1, len(schema.MIGRATIONS))]
     serves(start(databases()))
     url, began = databases(), monotonic()
     serves(start(url))
     took, whole = monotonic() - began, shape(url)
-    found, kills = dict.fromkeys((NOTHING, whole), 0), 0
+    found, kills = dict.fromkeys((NOTHING, *between, whole), 0), 0
     for chance, company in ((chance, company) for chance in rounds(seconds=1.5) for company in (False, True)):
         url, kills = databases(), kills + 1
         first, other = start(url), start(url) if company else None
@@ -141,7 +151,8 @@ def test_a_first_start_that_is_killed_leaves_all_or_nothing_and_the_next_one_com
         serves(other or start(url))
         assert shape(url) == whole
     assert whole[0] == len(schema.MIGRATIONS)
-    note = f"{kills} kills: {found[NOTHING]} left nothing, {found[whole]} all, the others had company"
+    some = sum(found[shape] for shape in between)
+    note = f"{kills} kills: {found[NOTHING]} left nothing, {some} some, {found[whole]} all, the others had company"
     name = f"killed in a first start, {url.partition(':')[0]}"
     ledgers.record(Ledger(name=name, sent=0, acknowledged=0, accepted=0, doubled=0, lost=0, note=note))
 

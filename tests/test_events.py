@@ -157,8 +157,8 @@ def test_several_gateways_on_one_database_log_an_event_once_between_them(
 def test_what_an_event_is_about_stands_in_its_words_and_in_fields(store: Store, said: list[logging.LogRecord]) -> None:
     of = {"session": "s1", "mask": MASK, "carrier": "scripted"}
     store.write(lambda tx: tx.add_event("message.failed", 1, message=7, detail="no such number", **of))
-    store.write(lambda tx: tx.add_event("carrier.paused", 1, carrier="scripted"))  # the dispatcher has said that
-    assert [one.levelname for one in said] == ["WARNING"]
+    store.write(lambda tx: tx.add_event("carrier.paused", 1, carrier="scripted"))
+    assert [one.levelname for one in said] == ["WARNING", "ERROR"]
     assert said[0].getMessage() == (
         f"message.failed: message 7, session s1, mask {MASK}, carrier scripted (no such number)"
     )

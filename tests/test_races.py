@@ -16,11 +16,11 @@ import pytest
 from invariants import broken, empty
 from postgres import Server
 from program import until
-from scripted import Scripted
+from scripted import Scripted, turn_with
 
 from gateway import inbound, sessions
 from gateway.carrier import Carrier
-from gateway.desk import Ask, Desk, turn
+from gateway.desk import Ask, Desk
 from gateway.errors import NoNumberFree, StoreError
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage, Rate
 from gateway.records import Leg, Message, MessageState, Origin, Outcome, Outgoing, Session
@@ -258,7 +258,7 @@ def put(said: str, mask: str = MASK) -> Work:
 
 def dispatches(owner: str, *outcomes: Outcome, room: int = 1, carrier: Carrier = CARRIER) -> Work:
     asks = {"sim": Ask(desk=Desk(carrier, 4), room=room)}
-    return lambda tx: turn(tx, owner, [(one, None) for one in outcomes], asks, 1)[0]["sim"]
+    return lambda tx: turn_with(tx, owner, outcomes, asks, 1)
 
 
 def taken_up(store: Store, *texts: str) -> list[Message]:
