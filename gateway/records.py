@@ -52,6 +52,7 @@ class Kind(str, Enum):
     START = "start"
     END = "end"
     NOTICE = "notice"  #: to somebody without a live session, or whose texts do not reach the other person
+    APPLICATION = "application"  #: what the application itself has to say in a session
     KEYWORD = "keyword"  #: the answer to STOP, START or HELP: sent even to those who opted out
 
 
