@@ -226,14 +226,18 @@ def _fields(error: GatewayError) -> list[Wrong]:
         found = sorted(error.wrong.items())
         return [Wrong(pointer=f"/participants/{place}/number", detail=why) for place, why in found]
     assert isinstance(error, StoreError)
-    if isinstance(error, WishRefused):
-        field = error.wish
-    else:
-        field = "" if isinstance(error, NoNumberFree) else "mask"
+    field = _wish(error)
     if error.position is not None:
         pointer = "/".join(filter(None, [f"/participants/{error.position}", field]))
         return [Wrong(pointer=pointer, detail=str(error))]
     return [Wrong(pointer=f"/{field}" if field == "channels" else "/participants", detail=str(error))] if field else []
+
+
+def _wish(error: StoreError) -> str:
+    """Return which field of a participant, or of the session, an error is about; "" for a participant as a whole."""
+    if isinstance(error, WishRefused):
+        return error.wish
+    return "" if isinstance(error, NoNumberFree) else "mask"
 
 
 # --- from records to models -------------------------------------------------------------------------
