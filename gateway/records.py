@@ -191,6 +191,27 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Somebody who is on a mask: one lease, without the rest of its session."""
+
+    participant: str = field(repr=False)
+    name: str = field(repr=False)
+    session: str
+    live: bool  #: else quarantined,
+    ended_at: int | None  #: since then
+    until: int | None  #: and until then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut:
+    """Somebody who wants no texts."""
+
+    participant: str = field(repr=False)
+    mask: str  #: from this number of ours; "": from any
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A message to be put into the outbox."""
 

@@ -42,7 +42,9 @@ def paths(client: Client) -> dict[str, list[str]]:
     """Return the methods of every path, with a number for what varies."""
     found: dict[str, list[str]] = {}
     for one in table(client.context):
-        found.setdefault(one.path.replace("{number}", TN).replace("{id}", "0" * 32), []).append(one.method)
+        found.setdefault(
+            one.path.replace("{number}", TN).replace("{id}", "0" * 32).replace("{name}", "flowroute"), []
+        ).append(one.method)
     return found
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from invariants import broken
 from scripted import Scripted
-from wsgi import Answer, Client, SettableClock
+from v1 import ANN, BOB, CARL, DAN, masks, open_, patch, people, places, post, refused
+from wsgi import Client, SettableClock
 
 from gateway import inbound, sessions
 from gateway.messages import Channel, InboundMessage
 from gateway.records import NumberState, Origin
 from gateway.store import Store
 
-ANN, BOB, CARL, DAN = (f"+1206555020{i}" for i in range(1, 5))
 POOL = [f"+120655501{i:02}" for i in range(4)]
 VOICE = [f"+141555501{i:02}" for i in range(2)]
 DAY = 86_400_000
@@ -36,44 +36,6 @@ def client(serve: Callable[..., Client], store: Store) -> Client:
     store.write(lambda tx: [tx.add_number(number, "flowroute", "US", 1) for number in POOL])
     store.write(lambda tx: [tx.add_number(number, "signalwire", "US", 1) for number in VOICE])
     return serve(sending=False)
-
-
-def people(*numbers: str, **more: Any) -> list[dict[str, Any]]:
-    """Return participants; what is wished for goes to the first."""
-    return [{"number": number} | (more if place == 0 else {}) for place, number in enumerate(numbers)]
-
-
-def open_(client: Client, *numbers: str, **more: Any) -> dict[str, Any]:
-    answer = client("POST", "/v1/sessions", json={"participants": people(*(numbers or (ANN, BOB)))} | more)
-    assert answer.status == 201, answer
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def patch(client: Client, session: dict[str, Any], body: Any, **headers: str) -> Answer:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return client("PATCH", f"/v1/sessions/{session['id']}", json=body, headers=sent)
-
-
-def post(client: Client, session: dict[str, Any], what: str, body: Any) -> Answer:
-    return client("POST", f"/v1/sessions/{session['id']}/{what}", json=body)
-
-
-def refused(answer: Answer, status: int, slug: str) -> dict[str, Any]:
-    assert answer.type == "application/problem+json", answer
-    document: dict[str, Any] = json.loads(answer.text)
-    assert (document["status"], document["type"]) == (status, f"/v1/docs/problems#{slug}"), document
-    for number in (ANN, BOB, CARL, DAN):
-        assert number not in answer.text  # of people, no problem repeats a number
-    return document
-
-
-def places(document: dict[str, Any]) -> list[str]:
-    return [error["pointer"] for error in document.get("errors", [])]
-
-
-def masks(session: dict[str, Any]) -> list[str]:
-    return [leg["mask"] for leg in session["legs"]]
 
 
 def texts(client: Client) -> list[tuple[str, str, str, str]]:

@@ -24,6 +24,7 @@ from gateway.records import Session
 from gateway.store import Tx
 from gateway.store.session_lists import SessionFilter
 from gateway.web.v1 import paging
+from gateway.web.v1.channels import channel_names
 from gateway.web.v1.manners import check_version, etag
 from gateway.web.v1.operations import Answer, Call, Nothing
 from gateway.web.v1.problems import CANNOT_REOPEN, INVALID, WISH_REFUSED, Refusal, Wrong, refusal_for
@@ -42,7 +43,6 @@ from gateway.web.v1.session_models import (
 from gateway.web.v1.session_models import Leg as ShownLeg
 from gateway.web.v1.session_models import Session as Shown
 from gateway.web.v1.session_models import SessionState as State
-from gateway.web.v1.types import ChannelName
 
 _NEEDS = {"text": Channel.SMS, "voice": Channel.VOICE}
 
@@ -255,7 +255,7 @@ def _shown(session: Session) -> Shown:
             ShownLeg(participant=leg.participant, name=leg.name or None, mask=leg.mask, carrier=leg.carrier)
             for leg in session.legs
         ],
-        channels=_channels(session),
+        channels=channel_names(texts=session.texts, calls=session.calls),
         exclusive=session.exclusive,
         external_id=session.external_id or None,
         metadata=json.loads(session.metadata) if session.metadata else {},
@@ -270,9 +270,3 @@ def _shown(session: Session) -> Shown:
         note=session.note or None,
         version=session.version,
     )
-
-
-def _channels(session: Session) -> list[ChannelName]:
-    texts: list[ChannelName] = ["text"] if session.texts else []
-    calls: list[ChannelName] = ["voice"] if session.calls else []
-    return texts + calls
