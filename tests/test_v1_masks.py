@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from program import until
 from scripted import Scripted
-from v1 import ANN, BOB, CARL, DAN, masks, open_, people, places, post, refused
+from talks import ANN, BOB, CARL, DAN, masks, open_, people, places, post, refused
 from wsgi import Client, SettableClock
 
 from gateway.dispatching import Elsewhere

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from invariants import broken
 from scripted import Scripted
-from v1 import ANN, BOB, CARL, DAN, masks, open_, patch, people, places, post, refused
+from talks import ANN, BOB, CARL, DAN, masks, open_, patch, people, places, post, refused
 from wsgi import Client, SettableClock
 
 from gateway import inbound, sessions
