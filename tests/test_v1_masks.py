@@ -129,7 +129,7 @@ def test_opt_outs_are_added_listed_and_removed(client: Client) -> None:
 
 def test_a_mask_that_is_not_ours_cannot_be_opted_out_from(client: Client) -> None:
     answer = client("POST", "/v1/opt-outs", json={"participant": ANN, "mask": "+12065559999"})
-    assert places(refused(answer, 422, "invalid")) == ["/mask"]
+    assert places(refused(answer, 404, "number-unknown")) == ["/mask"]
     assert client.rows()["opt_outs"] == 0
 
 

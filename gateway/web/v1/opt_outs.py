@@ -16,7 +16,7 @@ from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading, writing
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Page, Paging
-from gateway.web.v1.problems import BAD_CURSOR, INVALID, OPT_OUT_UNKNOWN, Refusal, Wrong
+from gateway.web.v1.problems import BAD_CURSOR, NUMBER_UNKNOWN, OPT_OUT_UNKNOWN, Refusal, Wrong
 from gateway.web.v1.types import E164, Input, Number, Output, Time
 
 
@@ -65,7 +65,7 @@ def add_opt_out(tx: Tx, call: Call[Nothing, Nothing, AddOptOut]) -> Answer:
         row, news = opt_outs.add(tx, asked.participant, asked.mask or "", call.context.settings, call.now)
     except NumberUnknown as error:
         wrong = [Wrong(pointer="/mask", detail=str(error))]
-        raise Refusal(INVALID, "Nothing was changed. `errors` says what is wrong.", errors=wrong) from None
+        raise Refusal(NUMBER_UNKNOWN, "Nothing was changed.", errors=wrong) from None
     return Answer(status=201 if news else 200, body=_shown(row))
 
 
@@ -107,6 +107,7 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             role=Role.OPERATOR,
             body=AddOptOut,
             answers={201: OptOut, 200: OptOut},
+            problems=(NUMBER_UNKNOWN,),
             handler=writing(add_opt_out),
         ),
         Operation(

@@ -212,7 +212,7 @@ ExternalId = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", ma
 SessionId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 
 #: A text to be sent. Not nothing but blanks, which carriers refuse.
-Text = Annotated[str, StringConstraints(pattern=r"\S", max_length=1600)]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=1600)]
 
 #: What the application keeps with a session.
 Metadata = Annotated[
