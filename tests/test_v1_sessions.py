@@ -217,6 +217,7 @@ def ids(client: Client, query: str) -> list[str]:
     while cursor is not None:
         page = client("GET", f"/v1/sessions?limit=2&{query}" + (f"&cursor={cursor}" if cursor else "")).json()
         found += [one["id"] for one in page["data"]]
+        assert len(found) < 50, "the pages have no end"
         cursor = page["next"]
     return found
 
