@@ -84,9 +84,7 @@ def _start(settings: Settings, say: Say) -> _Start:
 
 
 def _serve_here(start: _Start, listener: socket.socket, dispatches: bool) -> None:
-    running = Gateway(
-        start.settings, start.carriers, listener=listener, dispatches=dispatches, installed=start.found
-    )
+    running = Gateway(start.settings, start.carriers, listener=listener, dispatches=dispatches, installed=start.found)
     start.greet(running.store, _place(running.url, 1, dispatches), running.context.public_url)
     running.start()
     start.say(f"maskgate {VERSION} ready on {running.url}")

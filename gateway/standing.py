@@ -34,16 +34,15 @@ class Standing:
     last: Failure | None  #: the last time it went out, or a message was refused for good
 
 
-def standing(tx: Tx, name: str, carrier: Carrier | None, out: bool | None) -> Standing:
-    """Return how a carrier stands; one without settings is None. `out`: whether it is; None: not known here."""
-    paused, resumed = (tx.last_of_carrier(name, f"carrier.{what}") for what in ("paused", "resumed"))
-    if out is None:
-        out = paused is not None and (resumed is None or resumed["id"] < paused["id"])
+def standing(tx: Tx, name: str, carrier: Carrier | None) -> Standing:
+    """Return how a carrier stands, for all who send; one without settings is None."""
+    out = carrier is not None and tx.circuit(name).is_open
+    paused = tx.last_of_carrier(name, "carrier.paused")
     refused = [tx.last_of_carrier(name, kind) for kind in _REFUSED]
     return Standing(
         name=name,
         state="idle" if carrier is None else "out" if out else "ready",
-        out=_failure(paused) if out and carrier is not None else None,
+        out=_failure(paused) if out else None,
         rate=_rate(carrier) if carrier is not None else None,
         backlog=tx.messages_waiting(name),
         last=_failure(max(filter(None, [paused, *refused]), key=lambda row: int(row["id"]), default=None)),

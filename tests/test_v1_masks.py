@@ -13,7 +13,6 @@ from scripted import Scripted
 from talks import ANN, BOB, CARL, DAN, masks, open_, people, places, post, refused
 from wsgi import Client, SettableClock
 
-from gateway.dispatching import Elsewhere
 from gateway.errors import CarrierMisconfigured, PermanentSendError
 from gateway.messages import Channel, Rate
 from gateway.records import Outgoing
@@ -222,10 +221,7 @@ def test_a_carrier_that_is_out_says_since_when_and_why(
     why = {"at": "2026-05-19T22:09:58.250Z", "what": "401 from the carrier: check its credentials and account"}
     until(lambda: shown()["out"] == why, "the carrier to be known so")
     assert shown()["last_error"] == why
-    elsewhere = Client(replace(client.context, dispatcher=Elsewhere(store, 8)))
-    assert elsewhere("GET", "/v1/carriers/flowroute").json()["out"] == why
     clock.tick(minutes=1)
     client.context.dispatcher.ring()
     until(lambda: shown()["state"] == "ready", "the carrier to be known so")
-    until(lambda: elsewhere("GET", "/v1/carriers/flowroute").json()["state"] == "ready", "the carrier to be known so")
     assert (shown()["out"], shown()["last_error"], shown()["backlog"]) == (None, why, 0)

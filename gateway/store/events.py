@@ -14,7 +14,7 @@ from gateway.store.db import Row, Statement, Unit
 #: What says how a carrier stands.
 _OF_CARRIER = Statement(
     "SELECT id, at, detail FROM events WHERE carrier = :carrier AND kind = :kind "
-    "AND kind IN ('carrier.paused', 'carrier.resumed', 'message.failed', 'message.parked') ORDER BY id DESC LIMIT 1"
+    "AND kind IN ('carrier.paused', 'message.failed', 'message.parked') ORDER BY id DESC LIMIT 1"
 )
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,10 @@ class EventUnit(Unit):
         self.told.append(event)
 
     def last_of_carrier(self, carrier: str, kind: str) -> Row | None:
-        """Return `id`, `at` and `detail` of a carrier's newest `carrier.paused`, `carrier.resumed`, `message.failed` or
-        `message.parked`, None where there is none."""
+        """Return `id`, `at` and `detail` of a carrier's newest `carrier.paused`, `message.failed` or `message.parked`.
+
+        None where there is none.
+        """
         rows = self.run(_OF_CARRIER, carrier=carrier, kind=kind)
         return rows[0] if rows else None
 

@@ -153,9 +153,9 @@ CREATE INDEX numbers_open ON numbers (carrier, shuffle) WHERE state = 'active' A
 """
 
 OF_CARRIERS = """
--- how a carrier stands: when it went out or came back last, and what it refused last
+-- how a carrier stands: when it went out last, and what it refused last
 CREATE INDEX events_carrier ON events (carrier, kind, id)
-    WHERE kind IN ('carrier.paused', 'carrier.resumed', 'message.failed', 'message.parked');
+    WHERE kind IN ('carrier.paused', 'message.failed', 'message.parked');
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gateway import standing
-from gateway.dispatching import Elsewhere
 from gateway.keys import Role
 from gateway.standing import Failure as Record
 from gateway.store import Tx
@@ -78,9 +77,7 @@ def get_carrier(tx: Tx, call: Call[CarrierPath, Nothing, Nothing]) -> Answer:
 
 def _carrier(tx: Tx, context: Context, name: str) -> Carrier:
     carrier = context.carriers.get(name)
-    # where others send, the newest event says what they found
-    out = None if isinstance(context.dispatcher, Elsewhere) else context.dispatcher.is_out(name)
-    found = standing.standing(tx, name, carrier, out)
+    found = standing.standing(tx, name, carrier)
     rate = found.rate
     return Carrier(
         name=name,
