@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError                    a setting is missing or wrong: the start stops, in words
 ├── WorkerFailed                   one of several processes cannot start: the start stops, in words
 ├── InvalidNumber                  not a phone number: the caller of our API gets a 400
+│   └── PeopleRefused              people who cannot talk to each other
 ├── StoreError
 │   ├── StoreUnavailable           the database did not answer: 503, and the client tries again
 │   ├── NumberExists               the number is in the pool already
@@ -13,6 +14,9 @@ GatewayError
 │   ├── WishRefused                what is wished for no carrier can do
 │   ├── PairTaken                  another session holds the pair (mask, participant)
 │   ├── ExternalIdTaken            another live session bears the application's name for it
+│   ├── SessionOver                the session has ended, and what is asked takes a live one
+│   ├── SessionLive                the session has not ended: there is nothing to re-open
+│   ├── OptOutUnknown              nobody has opted out like that
 │   └── SessionUnknown             there is no such session in progress
 ├── WebhookError
 │   ├── WebhookRejected            not from the carrier: answer 403, store nothing
@@ -27,6 +31,8 @@ GatewayError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 LONGEST_PAUSE = 2 * 86_400.0  #: seconds; the longest real ones last until the next midnight
 
@@ -47,8 +53,21 @@ class InvalidNumber(GatewayError, ValueError):
     """Not a phone number. The API answers 400; nothing is stored. The message never holds the value."""
 
 
+class PeopleRefused(InvalidNumber):
+    """The participants of a session cannot talk to each other: nothing is stored.
+
+    `wrong` says of each who is at fault, by their place in the list, why.
+    """
+
+    def __init__(self, wrong: Mapping[int, str]) -> None:
+        super().__init__(next(iter(wrong.values())))
+        self.wrong = dict(wrong)
+
+
 class StoreError(GatewayError):
     """The store refused. Raise a subclass, never this one."""
+
+    position: int | None = None  #: which of the participants it is about, counted from 0; None: no one of them alone
 
 
 class StoreUnavailable(StoreError):
@@ -76,7 +95,15 @@ class NoNumberFree(StoreError):
 
 
 class WishRefused(StoreError):
-    """No configured carrier can do what is asked of a session: nothing was opened. The message says what."""
+    """No configured carrier can do what is asked of a session: nothing was opened. The message says what.
+
+    `wish` names it: `channels`, `carrier` or `mask`.
+    """
+
+    def __init__(self, message: str, wish: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.wish = wish
+        self.position = position
 
 
 class PairTaken(StoreError):
@@ -98,6 +125,18 @@ class ExternalIdTaken(StoreError):
     def __init__(self, session: str) -> None:
         super().__init__(f"a live session has this external id: {session}")
         self.session = session
+
+
+class SessionOver(StoreError):
+    """The session has ended or is past its expiry, and what is asked takes a live one: nothing was changed."""
+
+
+class SessionLive(StoreError):
+    """The session has not ended: there is nothing to re-open, and nothing was changed."""
+
+
+class OptOutUnknown(StoreError):
+    """Nobody has opted out like that: nothing was changed."""
 
 
 class SessionUnknown(StoreError):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import sessions
 from gateway.carrier import Carrier
-from gateway.errors import ExternalIdTaken, NoNumberFree, WishRefused
+from gateway.errors import ExternalIdTaken, NoNumberFree, SessionLive, WishRefused
 from gateway.messages import Channel
 from gateway.numbers import area, region
 from gateway.records import Kind, Origin, Session, Wish
@@ -53,13 +53,14 @@ class Opening:
 def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settings: Settings, now: int) -> Opened:
     """Open a session, and tell everybody the start text if there is one.
 
-    Raises `InvalidNumber` for people who cannot talk to each other, `WishRefused` for what no configured carrier or
+    Raises `PeopleRefused` for people who cannot talk to each other, `WishRefused` for what no configured carrier or
     number can do, `ExternalIdTaken`, `PairTaken`, `NumberUnknown`, `NoNumberFree`: then nothing was opened.
     """
     sessions.refuse_people(tx, [person.number for person in asked.people])
     sessions.expire_due(tx, settings, now)
     if asked.external_id and (taken := tx.live_with_external_id(asked.external_id)):
         raise ExternalIdTaken(taken)
+    asked = _with_carriers_of_masks(tx, asked)
     session = _allocate(tx, asked, capable(asked, carriers), settings, now)
     for name in dict.fromkeys(leg.carrier for leg in session.legs):
         masks = {leg.mask for leg in session.legs if leg.carrier == name}
@@ -67,15 +68,27 @@ def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settin
     return Opened(session=session, start_texts=sessions.tell(tx, session, asked.start_text, Kind.START, settings, now))
 
 
+def _with_carriers_of_masks(tx: Tx, asked: Opening) -> Opening:
+    """Return the request with the carrier of each mask that is wished for. Raises `NumberUnknown`, `WishRefused`."""
+    people = []
+    for place, person in enumerate(asked.people):
+        found = tx.number(person.mask) if person.mask else None
+        if person.carrier and found is not None and found.carrier != person.carrier:
+            raise WishRefused(f"the mask is no number of {person.carrier}", "mask", place)
+        people.append(replace(person, carrier=found.carrier) if found is not None else person)
+    return replace(asked, people=tuple(people))
+
+
 def capable(asked: Opening, carriers: Mapping[str, Carrier]) -> list[str]:
     """Return the configured carriers that can carry all that a session must carry. Raises `WishRefused`."""
     fit = [name for name, carrier in carriers.items() if asked.needs <= carrier.channels]
     if not fit:
         words = " and ".join(sorted(channel.value for channel in asked.needs))
-        raise WishRefused(f"no configured carrier has {words}")
-    for person in asked.people:
+        raise WishRefused(f"no configured carrier has {words}", "channels")
+    for place, person in enumerate(asked.people):
         if person.carrier and person.carrier not in fit:
-            raise WishRefused(f"the carrier {person.carrier} is not configured, or cannot carry this session")
+            words = f"the carrier {person.carrier} is not configured, or cannot carry this session"
+            raise WishRefused(words, "mask" if person.mask else "carrier", place)
     return fit
 
 
@@ -102,7 +115,8 @@ def _choices(asked: Opening, fit: Sequence[str]) -> list[list[str]]:
     named = sorted({person.carrier for person in asked.people if person.carrier})
     if len(named) > 1:
         what = "one mask for all" if asked.exclusive else "calls"
-        raise WishRefused(f"a session with {what} stays at one carrier, and {' and '.join(named)} are two")
+        words = f"a session with {what} stays at one carrier, and more are wished for: {', '.join(named)}"
+        raise WishRefused(words, "carrier")
     return [named] if named else [[name] for name in fit]
 
 
@@ -148,8 +162,12 @@ def expiry(ttl_ms: int | None, deadline: int | None, now: int) -> int | None:
 def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, now: int) -> Session:
     """Let an ended session of our own API go on, on the masks it had, until `deadline` (ms UTC; None: no fixed end).
 
-    Raises `PairTaken` with the session that stands in the way, `NumberUnknown`, `ExternalIdTaken`.
+    Raises `SessionLive`, `PairTaken` with the session that stands in the way, `NumberUnknown` for a mask that takes no
+    sessions any more, `ExternalIdTaken`, `PeopleRefused`.
     """
+    if session.live and not session.is_over(now):
+        raise SessionLive("the session has not ended")
+    sessions.end(tx, session, sessions.EXPIRED, settings, now, end_text="")
     if session.external_id and (taken := tx.live_with_external_id(session.external_id)):
         raise ExternalIdTaken(taken)
     sessions.refuse_people(tx, [leg.participant for leg in session.legs])
@@ -161,9 +179,9 @@ def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, n
 def replace_participant(
     tx: Tx, session: Session, position: int, number: str, carriers: Mapping[str, Carrier], settings: Settings, now: int
 ) -> Session:
-    """Let somebody take part from another number (E.164) from now on. Raises `InvalidNumber`, `NoNumberFree`."""
+    """Let somebody take part from another number (E.164) from now on. Raises `PeopleRefused`, `NoNumberFree`."""
     others = [leg.participant for leg in session.others(position)]
-    sessions.refuse_people(tx, [number, *others])
+    sessions.refuse_people(tx, [*others, number])
     at = session.legs[position].carrier
     # a session with calls stays where it is
     wanted = [at] if session.exclusive or session.calls else [name for name in carriers if name != at] + [at]

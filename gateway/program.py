@@ -84,7 +84,7 @@ def _start(settings: Settings, say: Say) -> _Start:
 
 
 def _serve_here(start: _Start, listener: socket.socket, dispatches: bool) -> None:
-    running = Gateway(start.settings, start.carriers, listener=listener, dispatches=dispatches)
+    running = Gateway(start.settings, start.carriers, listener=listener, dispatches=dispatches, installed=start.found)
     start.greet(running.store, _place(running.url, 1, dispatches), running.context.public_url)
     running.start()
     start.say(f"maskgate {VERSION} ready on {running.url}")
@@ -103,7 +103,8 @@ def _serve_by_workers(start: _Start, listener: socket.socket, dispatches: bool) 
         store.close()
 
     def begin(number: int) -> Gateway:
-        running = Gateway(settings, plugins.build_configured(start.found), listener=listener, dispatches=dispatches)
+        carriers = plugins.build_configured(start.found)
+        running = Gateway(settings, carriers, listener=listener, dispatches=dispatches, installed=start.found)
         running.start()
         return running
 

@@ -52,6 +52,7 @@ class Kind(str, Enum):
     START = "start"
     END = "end"
     NOTICE = "notice"  #: to somebody without a live session, or whose texts do not reach the other person
+    APPLICATION = "application"  #: what the application itself has to say in a session
     KEYWORD = "keyword"  #: the answer to STOP, START or HELP: sent even to those who opted out
 
 
@@ -187,6 +188,27 @@ class Lease:
     session: Session
     position: int  #: of the participant's leg
     live: bool  #: else quarantined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Somebody who is on a mask: one lease, without the rest of its session."""
+
+    participant: str = field(repr=False)
+    name: str = field(repr=False)
+    session: str
+    live: bool  #: else quarantined,
+    ended_at: int | None  #: since then
+    until: int | None  #: and until then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptedOut:
+    """Somebody who wants no texts."""
+
+    participant: str = field(repr=False)
+    mask: str  #: from this number of ours; "": from any
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

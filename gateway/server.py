@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from time import monotonic
 
 from waitress.server import create_server
@@ -33,10 +33,12 @@ class Gateway:
         *,
         listener: socket.socket | None = None,
         dispatches: bool = True,
+        installed: Collection[str] = (),
         clock: Clock = now_ms,
     ) -> None:
         """Bind the address, unless `listener` is bound to it, and open the store. Without `dispatches`, others send.
 
+        `installed` names all carriers there are, those without settings too.
         Raises `ConfigError`, `StoreUnavailable`.
         """
         self.carriers = carriers
@@ -61,6 +63,7 @@ class Gateway:
             settings=settings,
             store=self.store,
             carriers=carriers,
+            installed=tuple(installed),
             dispatcher=self.dispatcher,
             public_url=public_url,
             clock=clock,

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.errors import InvalidNumber
+from gateway.errors import PeopleRefused, SessionOver, WishRefused
 from gateway.masking import system_text, to_each
-from gateway.records import Kind, Lease, Leg, MessageState, Origin, Session
+from gateway.records import Kind, Lease, Leg, MessageState, Origin, Outgoing, Session
 from gateway.settings import Settings
 from gateway.store import Tx
 
@@ -63,24 +63,24 @@ def open_exclusive(
 
 
 def refuse_people(tx: Tx, people: Sequence[str]) -> None:
-    """Raise `InvalidNumber` for people (E.164) who cannot talk to each other."""
-    if len(set(people)) < len(people):
-        raise InvalidNumber(SAME_PERSON)
-    if any(tx.number(person) for person in people):
-        raise InvalidNumber(OUR_OWN)
+    """Raise `PeopleRefused` for people (E.164) who cannot talk to each other."""
+    wrong = {place: SAME_PERSON for place, person in enumerate(people) if person in people[:place]}
+    wrong |= {place: OUR_OWN for place, person in enumerate(people) if tx.number(person)}
+    if wrong:
+        raise PeopleRefused(wrong)
 
 
 def end(
-    tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, end_text: str = "", note: str = ""
+    tx: Tx, session: Session, reason: str, settings: Settings, now: int, *, end_text: str | None = None, note: str = ""
 ) -> bool:
-    """End a session; with `end_text`, tell each participant. Return False if it had ended before.
+    """End a session and tell each participant `end_text`; None: the session's own. Return False if it had ended before.
 
     `reason` is ours (`ended`, `expired`, `refused`), `note` the application's own.
     """
     ended = tx.end_session(session.id, reason, now, settings.quarantine_ms, unlisted=reason != EXPIRED, note=note)
     if ended:
         tx.add_event(f"session.{reason}", now, session=session.id)
-        tell(tx, session, end_text, Kind.END, settings, now)
+        tell(tx, session, session.end_text if end_text is None else end_text, Kind.END, settings, now)
     return ended
 
 
@@ -109,7 +109,7 @@ def refuse(tx: Tx, opened: Opened, settings: Settings, now: int) -> bool:
 def clear(tx: Tx, mask: str, carrier: str, settings: Settings, now: int) -> int:
     """End every session on a mask of `carrier`, list none of those that were on it any more, and return how many ended.
 
-    Nobody is told.
+    Nobody is told, but for the end text of a session that has one.
     """
     live = tx.live_on(mask, carrier)
     for session in live:
@@ -140,10 +140,31 @@ def _tell(
 ) -> tuple[int, ...]:
     if not text:
         return ()
-    outgoing = to_each(legs, system_text(settings.org_name, text), kind, session.id)
+    return _put(tx, to_each(legs, system_text(settings.org_name, text), kind, session.id), settings, now)
+
+
+def _put(tx: Tx, outgoing: Sequence[Outgoing], settings: Settings, now: int) -> tuple[int, ...]:
     return tuple(
         tx.suppressed(one, now=now) or tx.enqueue(one, now=now, validity_ms=settings.validity_ms) for one in outgoing
     )
+
+
+def say(tx: Tx, session: Session, legs: tuple[Leg, ...], text: str, settings: Settings, now: int) -> tuple[int, ...]:
+    """Queue the application's own words to `legs` of a session, as they are; return the messages' ids.
+
+    It counts as use of the session. Raises `SessionOver`, `WishRefused` where the session is by phone only.
+    """
+    refuse_over(session, now)
+    if not session.texts:
+        raise WishRefused("the session is by phone only", "channels")
+    tx.touch_session(session, now)
+    return _put(tx, to_each(legs, text, Kind.APPLICATION, session.id), settings, now)
+
+
+def refuse_over(session: Session, now: int) -> None:
+    """Raise `SessionOver` unless a session is in progress."""
+    if session.is_over(now):
+        raise SessionOver("the session is over")
 
 
 def find(tx: Tx, mask: str, participant: str, settings: Settings, now: int) -> Lease | None:

@@ -18,9 +18,10 @@ RULES = {
     "a pair in two sessions": """
         SELECT g.mask, g.participant FROM sessions s JOIN legs g ON g.session = s.id WHERE s.state = 'live'
         GROUP BY g.mask, g.participant HAVING COUNT(*) > 1""",
-    "a session that ended twice": """
-        SELECT session FROM events WHERE kind IN ('session.ended', 'session.expired', 'session.refused')
-        GROUP BY session HAVING COUNT(*) > 1""",
+    "a session that ended twice, and was not re-opened between": """
+        SELECT session FROM events
+        WHERE kind IN ('session.ended', 'session.expired', 'session.refused', 'session.reopened') GROUP BY session
+        HAVING COUNT(*) - 2 * COUNT(CASE WHEN kind = 'session.reopened' THEN 1 END) > 1""",
     "a quarantined lease whose session lives": """
         SELECT l.mask FROM leases l JOIN sessions s ON s.id = l.session
         JOIN legs g ON g.session = l.session AND g.mask = l.mask AND g.participant = l.participant

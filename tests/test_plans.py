@@ -26,6 +26,7 @@ MAY_SCAN = {
     "claims.owners": "an index of the claimed lanes alone",
     "circuits.set_back": "a row for each carrier that fails",
     "claims.set_back": "once for each time somebody sets the clock back",
+    "claims._WAITING": "what it counts itself, 10,000 rows at most",
     "claims.lanes_waiting": "once for each start, and bounded",
     "claims.carriers_waiting": "once for each start",
     "schema._step": "a table of one row",

@@ -42,7 +42,9 @@ def paths(client: Client) -> dict[str, list[str]]:
     """Return the methods of every path, with a number for what varies."""
     found: dict[str, list[str]] = {}
     for one in table(client.context):
-        found.setdefault(one.path.replace("{number}", TN), []).append(one.method)
+        found.setdefault(
+            one.path.replace("{number}", TN).replace("{id}", "0" * 32).replace("{name}", "flowroute"), []
+        ).append(one.method)
     return found
 
 
@@ -70,6 +72,15 @@ MAY = [
     ("POST", "/v1/pool/import", {"numbers": [ADD]}, {"admin", "operator", "alone"}),
     ("PATCH", f"/v1/pool/{TN}", {"label": "x"}, {"admin", "operator", "alone"}),
     ("DELETE", f"/v1/pool/{TN}", None, {"admin", "alone"}),
+    ("POST", "/v1/sessions", {"participants": [{"number": TN}, {"number": OTHER}]}, {"admin", "operator", "alone"}),
+    ("GET", "/v1/sessions", None, {"admin", "operator", "reader", "alone"}),
+    ("PATCH", f"/v1/sessions/{'0' * 32}", {}, {"admin", "operator", "alone"}),
+    ("POST", f"/v1/sessions/{'0' * 32}/end", {}, {"admin", "operator", "alone"}),
+    ("POST", f"/v1/sessions/{'0' * 32}/messages", {"text": "x"}, {"admin", "operator", "alone"}),
+    ("GET", f"/v1/masks/{TN}", None, {"admin", "operator", "reader", "alone"}),
+    ("POST", "/v1/opt-outs", {"participant": TN}, {"admin", "operator", "alone"}),
+    ("DELETE", f"/v1/opt-outs/{TN}", None, {"admin", "operator", "alone"}),
+    ("GET", "/v1/carriers", None, {"admin", "operator", "reader", "alone"}),
     ("GET", "/tn", None, {"admin", "operator", "reader", "alone"}),
     ("POST", "/tn", {"value": TN}, {"admin", "operator", "alone"}),
     ("DELETE", "/tn", {"value": TN}, {"admin", "alone"}),

@@ -12,6 +12,16 @@ from gateway.store.outbox import NEVER
 _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
 )
+MOST_WAITING = 10_000  #: messages that are counted
+#: By the masks with a lane that nobody is at work on, and by the lanes that somebody is at work on.
+_WAITING = Statement(
+    "SELECT COUNT(*) AS count FROM (SELECT o.id FROM paces p JOIN lanes l ON l.mask = p.name AND l.owner = '' "
+    "JOIN outbox o ON o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
+    "WHERE p.carrier = :carrier AND p.next_at < :never "
+    "UNION ALL SELECT o.id FROM lanes l JOIN paces p ON p.name = l.mask AND p.carrier = :carrier "
+    "JOIN outbox o ON o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
+    "WHERE l.owner <> '' LIMIT :most) AS waiting"
+)
 #: An uncertain one stays so.
 _UNSTART = Statement(
     "UPDATE outbox SET state = 'queued', attempts = attempts - 1, "
@@ -84,6 +94,11 @@ class ClaimUnit(LaneUnit):
         return int(
             self.query("SELECT COUNT(*) AS count FROM (SELECT mask FROM lanes LIMIT 10000) AS waiting")[0]["count"]
         )
+
+    def messages_waiting(self, carrier: str) -> int:
+        """Return how many messages of a carrier wait or are being sent; `MOST_WAITING` stands for more."""
+        [row] = self.run(_WAITING, carrier=carrier, never=NEVER, most=MOST_WAITING)
+        return int(row["count"])
 
     def carriers_waiting(self) -> set[str]:
         """Return the carriers that have a mask with something in a lane."""

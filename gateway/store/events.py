@@ -9,7 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from gateway.store.db import Row, Unit
+from gateway.store.db import Row, Statement, Unit
+
+#: What says how a carrier stands.
+_OF_CARRIER = Statement(
+    "SELECT id, at, detail FROM events WHERE carrier = :carrier AND kind = :kind "
+    "AND kind IN ('carrier.paused', 'message.failed', 'message.parked') ORDER BY id DESC LIMIT 1"
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +62,14 @@ class EventUnit(Unit):
             **event,
         )
         self.told.append(event)
+
+    def last_of_carrier(self, carrier: str, kind: str) -> Row | None:
+        """Return `id`, `at` and `detail` of a carrier's newest `carrier.paused`, `message.failed` or `message.parked`.
+
+        None where there is none.
+        """
+        rows = self.run(_OF_CARRIER, carrier=carrier, kind=kind)
+        return rows[0] if rows else None
 
     def events(self, after: int = 0, count: int = 100) -> list[Row]:
         """Return events that came after the one with id `after`, oldest first."""

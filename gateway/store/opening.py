@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
-from gateway.errors import NumberUnknown, PairTaken
+from gateway.errors import NoNumberFree, NumberUnknown, PairTaken, StoreError
 from gateway.records import Leg, Session, Wish
 from gateway.store.db import Statement
 from gateway.store.sessions import SessionUnit
@@ -14,6 +15,7 @@ _JOIN = Statement(
     "UPDATE numbers SET live = live + :legs WHERE number = :number AND state = 'active' AND exclusive IS NULL "
     "RETURNING carrier"
 )
+_CLOSED = "the mask wished for takes no new sessions"
 
 
 class OpeningUnit(SessionUnit):
@@ -47,7 +49,7 @@ class OpeningUnit(SessionUnit):
         Raises `NoNumberFree`; `PairTaken` or `NumberUnknown` where a wish names a mask that will not do.
         """
         # all are chosen before the first is taken: where one finds none, nothing is written
-        masks = [self._choose(wish, wishes, strict, now) for wish in wishes]
+        masks = [self._choose(i, wishes, strict, now) for i in range(len(wishes))]
         legs = tuple(self._join(wish, mask, i) for i, (wish, mask) in enumerate(zip(wishes, masks, strict=True)))
         return self.insert_session(session, legs)
 
@@ -59,7 +61,8 @@ class OpeningUnit(SessionUnit):
         people = [wish.participant for wish in wishes]
         number = self._one_for_all(wishes, people, strict, now)
         if not self.occupy(number, session.id, len(people)):
-            raise PairTaken(self.session_on(number) or "", live=True)
+            there = self.session_on(number)
+            raise PairTaken(there, live=True) if there else NumberUnknown(_CLOSED)
         found = self.number(number)
         carrier = found.carrier if found else ""
         return self.insert_session(session, tuple(_leg(wish, number, carrier, i) for i, wish in enumerate(wishes)))
@@ -95,7 +98,7 @@ class OpeningUnit(SessionUnit):
         old = session.legs[position]
         self.quarantine_leases(session.id, now, quarantine_ms, position)
         others = [leg.participant for leg in session.others(position)]
-        if session.exclusive or self._may_stay(wish, old.mask, now):
+        if session.exclusive or self._may_stay(session, wish, old.mask, now):
             leg = replace(old, participant=wish.participant)
         else:
             self.release(old.mask, session.id, 1)
@@ -113,15 +116,18 @@ class OpeningUnit(SessionUnit):
         self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session.id)
         return self.session(session.id)
 
-    def _choose(self, wish: Wish, wishes: Sequence[Wish], strict: bool, now: int) -> str:
+    def _choose(self, position: int, wishes: Sequence[Wish], strict: bool, now: int) -> str:
+        wish = wishes[position]
         others = [other.participant for other in wishes if other is not wish]
-        return self._wished(wish, others, now) if wish.mask else self.choose_shared(wish, others, strict, now)
+        with _about(position):
+            return self._wished(wish, others, now) if wish.mask else self.choose_shared(wish, others, strict, now)
 
     def _join(self, wish: Wish, mask: str, position: int) -> Leg:
         """Return a leg on a mask, on which one lease more is counted from now on."""
-        carrier = self._join_number(mask, 1)
-        if not carrier:
-            raise NumberUnknown("the mask wished for takes no new sessions")
+        with _about(position):
+            carrier = self._join_number(mask, 1)
+            if not carrier:
+                raise NumberUnknown(_CLOSED)
         return _leg(wish, mask, carrier, position)
 
     def _one_for_all(self, wishes: Sequence[Wish], people: Sequence[str], strict: bool, now: int) -> str:
@@ -129,9 +135,13 @@ class OpeningUnit(SessionUnit):
         masks = {wish.mask for wish in wishes if wish.mask}
         if len(masks) > 1:
             raise NumberUnknown("an exclusive session has one mask, and two are wished for")
-        for wish in wishes if masks else ():
-            self._wished(replace(wish, mask=min(masks)), [p for p in people if p != wish.participant], now)
-        country = next((wish.country for wish in wishes if wish.country), "")
+        for position, wish in enumerate(wishes if masks else ()):
+            with _about(position):
+                self._wished(replace(wish, mask=min(masks)), [p for p in people if p != wish.participant], now)
+        countries = {wish.country for wish in wishes if wish.country}
+        if len(countries) > 1 and not masks:
+            raise NoNumberFree("an exclusive session has one mask, and two countries are wished for")
+        country = min(countries, default="")
         return min(masks) if masks else self.choose_exclusive(wishes[0].carriers[0], people, strict, now, country)
 
     def _wished(self, wish: Wish, others: Sequence[str], now: int) -> str:
@@ -144,8 +154,10 @@ class OpeningUnit(SessionUnit):
             raise PairTaken(lease.session.id, live=lease.live)
         return wish.mask
 
-    def _may_stay(self, wish: Wish, mask: str, now: int) -> bool:
-        return self.find_lease(mask, wish.participant, now) is None and not self.has_opted_out(wish.participant, mask)
+    def _may_stay(self, session: Session, wish: Wish, mask: str, now: int) -> bool:
+        lease = self.find_lease(mask, wish.participant, now)
+        free = lease is None or (not lease.live and lease.session.id == session.id)  # they come back to a number
+        return free and not self.has_opted_out(wish.participant, mask)
 
     def _enter_again(self, session: Session) -> None:
         """Count the leases of a session that is to live again on its numbers. Raises `PairTaken`, `NumberUnknown`."""
@@ -161,6 +173,16 @@ class OpeningUnit(SessionUnit):
         """Count leases more on a number that may be shared, and return its carrier; "" if it may not."""
         rows = self.run(_JOIN, number=number, legs=legs)
         return str(rows[0]["carrier"]) if rows else ""
+
+
+@contextmanager
+def _about(position: int) -> Iterator[None]:
+    """Let errors of the block name the participant they are about."""
+    try:
+        yield
+    except StoreError as error:
+        error.position = position
+        raise
 
 
 def _leg(wish: Wish, mask: str, carrier: str, position: int) -> Leg:

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gateway.errors import OptOutUnknown
+from gateway.records import OptedOut
 from gateway.store.db import Statement
 from gateway.store.pool import PoolUnit
 
 _OPTED_OUT = Statement("SELECT 1 FROM opt_outs WHERE participant = :participant AND mask IN ('', :mask)")
+_PAGE = Statement(
+    "SELECT participant, mask, created_at FROM opt_outs WHERE (participant, mask) > (:participant, :mask) "
+    "ORDER BY participant, mask LIMIT :count"
+)
+_PAGE_OF_PERSON = Statement(
+    "SELECT participant, mask, created_at FROM opt_outs WHERE participant = :of "
+    "AND (participant, mask) > (:participant, :mask) ORDER BY participant, mask LIMIT :count"
+)
 
 
 class OptOutUnit(PoolUnit):
@@ -41,6 +51,37 @@ class OptOutUnit(PoolUnit):
             mask=mask,
         )
         return bool(rows)
+
+    def forget_opt_out(self, participant: str, mask: str) -> bool:
+        """Forget that a participant wants no texts from `mask`, or ("") from any, and nothing else.
+
+        Return whether that is news.
+        """
+        rows = self.query(
+            "DELETE FROM opt_outs WHERE participant = :participant AND mask = :mask RETURNING mask",
+            participant=participant,
+            mask=mask,
+        )
+        return bool(rows)
+
+    def opted_out_page(self, of: str, after: tuple[str, str], count: int) -> list[OptedOut]:
+        """Return up to `count` opt-outs, of one participant or ("") of all, behind the (participant, mask) `after`."""
+        where = {"participant": after[0], "mask": after[1], "count": count}
+        rows = self.run(_PAGE_OF_PERSON, of=of, **where) if of else self.run(_PAGE, **where)
+        return [
+            OptedOut(participant=row["participant"], mask=row["mask"], created_at=row["created_at"]) for row in rows
+        ]
+
+    def opted_out(self, participant: str, mask: str) -> OptedOut:
+        """Return an opt-out. Raises `OptOutUnknown`."""
+        rows = self.query(
+            "SELECT created_at FROM opt_outs WHERE participant = :participant AND mask = :mask",
+            participant=participant,
+            mask=mask,
+        )
+        if not rows:
+            raise OptOutUnknown("nobody has opted out like that")
+        return OptedOut(participant=participant, mask=mask, created_at=rows[0]["created_at"])
 
     def has_opted_out(self, participant: str, mask: str) -> bool:
         """Return whether a participant wants no texts from `mask`."""

@@ -152,7 +152,13 @@ CREATE INDEX numbers_region ON numbers (carrier, region, shuffle) WHERE state = 
 CREATE INDEX numbers_open ON numbers (carrier, shuffle) WHERE state = 'active' AND exclusive IS NULL;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+OF_CARRIERS = """
+-- how a carrier stands: when it went out last, and what it refused last
+CREATE INDEX events_carrier ON events (carrier, kind, id)
+    WHERE kind IN ('carrier.paused', 'message.failed', 'message.parked');
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS)
 
 
 def migrate(db: Database[U]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from gateway.records import Leg, Session
+from gateway.records import Holder, Leg, Session
 from gateway.store.db import Row, Statement
 from gateway.store.opening import OpeningUnit
 from gateway.store.sessions import leg_in, session_in
@@ -39,6 +39,11 @@ _PAGE_OF_MASK = Statement(
     "AND NOT EXISTS (SELECT 1 FROM legs f WHERE f.session = g.session AND f.mask = g.mask AND f.position < g.position) "
     f"AND {_STATE} ORDER BY g.seq DESC LIMIT :count"
 )
+_ON_MASK = Statement(
+    "SELECT l.participant, l.session, l.state, l.ended_at, l.until, g.name FROM leases l "
+    "JOIN legs g ON g.session = l.session AND g.position = l.position WHERE l.mask = :mask "
+    "AND l.participant > :after AND (l.state = 'live' OR l.until > :now) ORDER BY l.participant LIMIT :count"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,10 @@ class SessionListUnit(OpeningUnit):
         """Return up to `count` sessions whose `seq` is below `before`, the latest first. An index leads to each."""
         rows = self.run(_page(wanted), before=before, count=count, **_params(wanted))
         return [self.whole_session(row) for row in rows]
+
+    def holders_page(self, mask: str, after: str, count: int, now: int) -> list[Holder]:
+        """Return up to `count` leases on a mask, live or in quarantine, behind those of the participant `after`."""
+        return [_holder(row) for row in self.run(_ON_MASK, mask=mask, after=after, count=count, now=now)]
 
     def sessions_of(self, carrier: str, now: int) -> list[Session]:
         """Return the sessions in progress with a leg on a number of `carrier`, oldest first, each with all its legs."""
@@ -119,6 +128,18 @@ def _params(wanted: SessionFilter) -> dict[str, str]:
     if wanted.participant:
         return {"participant": wanted.participant, "mask": wanted.mask, "state": wanted.state}
     return {"mask": wanted.mask, "state": wanted.state} if wanted.mask else {}
+
+
+def _holder(row: Row) -> Holder:
+    live = row["state"] == "live"
+    return Holder(
+        participant=row["participant"],
+        name=row["name"],
+        session=row["session"],
+        live=live,
+        ended_at=None if live else row["ended_at"],
+        until=None if live else row["until"],
+    )
 
 
 def _grouped(rows: Sequence[Row]) -> list[Session]:

@@ -89,6 +89,30 @@ class SessionUnit(AllocationUnit):
         )
         return bool(rows)
 
+    def change_session(
+        self, session: str, *, expires_at: int | None, ttl_ms: int | None, deadline: int | None, metadata: str
+    ) -> None:
+        """Say anew how long a session lives, and what the application keeps with it."""
+        self.query(
+            "UPDATE sessions SET expires_at = :expires_at, ttl_ms = :ttl_ms, deadline = :deadline, "
+            "metadata = :metadata, version = version + 1 WHERE id = :id",
+            expires_at=expires_at,
+            ttl_ms=ttl_ms,
+            deadline=deadline,
+            metadata=metadata,
+            id=session,
+        )
+
+    def name_participant(self, session: str, position: int, name: str) -> None:
+        """Say anew what the others of a group see before somebody's texts."""
+        self.query(
+            "UPDATE legs SET name = :name WHERE session = :session AND position = :position",
+            name=name,
+            session=session,
+            position=position,
+        )
+        self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session)
+
     def due_sessions(self, now: int) -> list[Session]:
         """Return live sessions past their expiry, a bounded number."""
         rows = self.query(

@@ -22,3 +22,4 @@ class Context:
     dispatcher: Dispatching  #: this process's own, or word of those in others
     public_url: str  #: what carriers call, without a slash at the end
     clock: Clock
+    installed: tuple[str, ...] = ()  #: the names of all carriers there are, those without settings too

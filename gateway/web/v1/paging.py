@@ -26,7 +26,7 @@ class Paging(Input):
     """The query of a list. Lists extend it with their filters."""
 
     limit: Whole = Field(50, ge=1, le=200, description="The most rows of one page")
-    cursor: str | None = Field(None, max_length=1024, description="`next` of the page before")
+    cursor: str | None = Field(None, max_length=1024, pattern=r"^[^\x00]*$", description="`next` of the page before")
 
 
 class Page(Output, Generic[T]):

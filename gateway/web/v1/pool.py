@@ -8,13 +8,13 @@ from typing import Any
 from gateway import pool
 from gateway.carrier import Carrier
 from gateway.keys import Role
-from gateway.messages import Channel
 from gateway.pool import NewNumber
 from gateway.records import NumberFilter, PoolFigures
 from gateway.records import PoolNumber as Record
 from gateway.store import LOOK, Tx
 from gateway.web.context import Context
 from gateway.web.v1 import paging
+from gateway.web.v1.channels import channels_of
 from gateway.web.v1.manners import check_version, etag, reading, writing
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Page
@@ -35,7 +35,6 @@ from gateway.web.v1.pool_models import (
     ReadFigures,
 )
 from gateway.web.v1.problems import BAD_CURSOR, CHANGED, NUMBER_EXISTS, NUMBER_IN_USE, NUMBER_UNKNOWN, Refusal, Wrong
-from gateway.web.v1.types import ChannelName
 
 # --- handlers ---------------------------------------------------------------------------------------
 
@@ -144,14 +143,8 @@ def _rows(one: PoolFigures, carrier: Carrier | None) -> list[ChannelFigures]:
             numbers_needed=one.needed,
             headroom=one.headroom,
         )
-        for channel in (_channels(carrier) if carrier else [None])
+        for channel in (channels_of(carrier) if carrier else [None])
     ]
-
-
-def _channels(carrier: Carrier) -> list[ChannelName]:
-    texts: list[ChannelName] = ["text"] if carrier.channels & {Channel.SMS, Channel.MMS} else []
-    calls: list[ChannelName] = ["voice"] if Channel.VOICE in carrier.channels else []
-    return texts + calls
 
 
 def _is_wanted(row: ChannelFigures, asked: ReadFigures) -> bool:

@@ -14,13 +14,19 @@ import bottle
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import (
+    ExternalIdTaken,
     GatewayError,
     InvalidNumber,
     NoNumberFree,
     NumberExists,
     NumberInUse,
     NumberUnknown,
+    OptOutUnknown,
+    PairTaken,
+    SessionLive,
+    SessionOver,
     SessionUnknown,
+    WishRefused,
 )
 from gateway.web.errors import problem
 
@@ -110,8 +116,42 @@ NO_NUMBER_FREE = _type(
     "no-number-free",
     409,
     "No number of the pool can carry the session",
-    "Add numbers, or end sessions. `GET /v1/pool/figures` says what is missing.",
+    "Add numbers, or end sessions. `GET /v1/pool/figures` says what is missing. Where one participant found none, "
+    "`errors` says which: on every number that would do they have a conversation already, or they refuse its texts.",
 )
+WISH_REFUSED = _type(
+    "wish-refused",
+    422,
+    "Nothing here can do what is wished for",
+    "No configured carrier or number has what the request asks of it. `errors` says which wish it is.",
+)
+PAIR_TAKEN = _type(
+    "pair-taken",
+    409,
+    "A participant has another conversation on the mask",
+    "`session` is that conversation: live, or ended and in quarantine. End it, or choose another mask.",
+)
+EXTERNAL_ID_TAKEN = _type(
+    "external-id-taken",
+    409,
+    "A live session has this external id",
+    "`session` is that one. Use it, or end it first.",
+)
+SESSION_OVER = _type(
+    "session-over", 409, "The session has ended", "Nothing was changed. `POST /v1/sessions/{id}/reopen` lets it go on."
+)
+SESSION_LIVE = _type("session-live", 409, "The session has not ended", "There is nothing to re-open.")
+CANNOT_REOPEN = _type(
+    "cannot-reopen",
+    409,
+    "The session cannot go on as it was",
+    "One of its masks takes no sessions any more, or one of its participants is a number of the pool by now: "
+    "open a new one.",
+)
+OPT_OUT_UNKNOWN = _type(
+    "opt-out-unknown", 404, "There is no such opt-out", "See `GET /v1/opt-outs`: one of all numbers bears no mask."
+)
+CARRIER_UNKNOWN = _type("carrier-unknown", 404, "There is no such carrier", "See `GET /v1/carriers`.")
 SESSION_UNKNOWN = _type("session-unknown", 404, "There is no such session", "See `GET /v1/sessions`.")
 
 #: What the core raises, as what it is answered. A subclass comes before its base.
@@ -121,7 +161,13 @@ OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
     NumberExists: NUMBER_EXISTS,
     NumberInUse: NUMBER_IN_USE,
     NoNumberFree: NO_NUMBER_FREE,
+    WishRefused: WISH_REFUSED,
+    PairTaken: PAIR_TAKEN,
+    ExternalIdTaken: EXTERNAL_ID_TAKEN,
+    SessionOver: SESSION_OVER,
+    SessionLive: SESSION_LIVE,
     SessionUnknown: SESSION_UNKNOWN,
+    OptOutUnknown: OPT_OUT_UNKNOWN,
 }
 
 
@@ -152,10 +198,18 @@ class Refusal(Exception):
         return problem(self.type.status, detail, type=self.type.uri, **members)
 
 
-def refusal_for(error: GatewayError) -> Refusal | None:
-    """Return what an error of the core is answered with, None where it is no answer but a failure of ours."""
-    found = next((type for kind, type in OF_ERRORS.items() if isinstance(error, kind)), None)
+def refusal_for(
+    error: GatewayError, *, type: ProblemType | None = None, errors: Sequence[Wrong] = ()
+) -> Refusal | None:
+    """Return what an error of the core is answered with, None where it is no answer but a failure of ours.
+
+    `type` stands for the error's own where it means something else here.
+    """
+    found = type or next((one for kind, one in OF_ERRORS.items() if isinstance(error, kind)), None)
     if found is None:
         return None
-    members: dict[str, Any] = {"session": error.session} if isinstance(error, NumberInUse) else {}
-    return Refusal(found, f"{str(error).capitalize()}.", **members)
+    members: dict[str, Any] = {}
+    if isinstance(error, (NumberInUse, PairTaken, ExternalIdTaken)):
+        members["session"] = error.session
+    words = str(error)
+    return Refusal(found, f"{words[:1].upper()}{words[1:]}.", errors=errors, **members)

@@ -5,6 +5,7 @@ A validator that must know the gateway's settings finds them in pydantic's valid
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ E164_PATTERN = r"^\+(1[0-9]{10}|[2-9][0-9]{6,14})$"
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+MOST_METADATA = 4096  #: bytes
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -86,6 +88,28 @@ def _country(code: str) -> str:
     if not is_region(code):
         raise ValueError("is not an ISO country of two capitals that has phone numbers")
     return code
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except ValueError:
+        raise ValueError("holds a number that is too great") from None
+    if size > MOST_METADATA:
+        raise ValueError(f"is longer than {MOST_METADATA} bytes of JSON")
+    return value
+
+
+def _ttl(value: int) -> int:
+    if value < 1000:
+        raise ValueError("is shorter than 1s")
+    return value
+
+
+def _different(names: list[Any]) -> list[Any]:
+    if len(set(names)) < len(names):
+        raise ValueError("names one twice")
+    return names
 
 
 def time_ms(value: Any) -> int:
@@ -144,6 +168,21 @@ E164 = Annotated[str, WithJsonSchema({"type": "string", "pattern": E164_PATTERN,
 #: What a number carries.
 ChannelName = Literal["text", "voice"]
 
+#: What a session carries: one or both.
+Channels = Annotated[
+    list[ChannelName],
+    AfterValidator(_different),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string", "enum": ["text", "voice"]},
+            "minItems": 1,
+            "maxItems": 2,
+            "uniqueItems": True,
+        }
+    ),
+]
+
 #: Yes or no in a query.
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 
@@ -162,6 +201,31 @@ CarrierName = Annotated[str, AfterValidator(_configured), WithJsonSchema({"type"
 
 #: A line for people: no control characters.
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=100)]
+
+#: What somebody is called before their texts in a group.
+PersonName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=50)]
+
+#: What the application calls a session.
+ExternalId = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]
+
+#: The id of a session.
+SessionId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+
+#: A text to be sent. Not nothing but blanks, which carriers refuse.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=1600)]
+
+#: What the application keeps with a session.
+Metadata = Annotated[
+    dict[str, Any],
+    AfterValidator(_bounded),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": True,
+            "description": f"Whatever you want to find again, {MOST_METADATA:,} bytes of JSON at most",
+        }
+    ),
+]
 
 #: An ISO country.
 Region = Annotated[
@@ -184,4 +248,11 @@ Duration = Annotated[
     BeforeValidator(_duration),
     PlainSerializer(written_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,4}(ms|s|m|h|d)$", "examples": ["15m"]}),
+]
+
+#: How long a session lives after it was used: a duration of a second or more.
+Ttl = Annotated[
+    Duration,
+    AfterValidator(_ttl),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,3}(s|m|h|d)$", "examples": ["24h"]}),
 ]
