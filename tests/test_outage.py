@@ -240,9 +240,9 @@ def test_one_recipients_permanent_failure_holds_up_nobody_else(
 
 
 def drained(m: Minutes, lanes: list[Lane]) -> int:
-    """Bring ten texts a lane and return how long after the first webhook the last one arrived (ms)."""
+    """Bring six texts a lane and return how long after the first webhook the last one arrived (ms)."""
     began = m.clock.now
-    for _ in range(10):
+    for _ in range(6):
         for lane in lanes:
             assert m.say(lane) == 200
     m.run(minutes=1)
@@ -255,7 +255,7 @@ def test_one_carriers_outage_does_not_slow_the_others_down(life: Callable[..., M
     sick, well = m.meet("flowroute", 2), m.meet("signalwire", 2)
     usual = drained(m, well)
     way(m.networks["flowroute"])
-    for _ in range(20):
+    for _ in range(5):
         for lane in sick:
             assert m.say(lane) == 200
     m.run(seconds=10)
