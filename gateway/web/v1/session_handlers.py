@@ -116,7 +116,7 @@ def send_message(tx: Tx, call: Call[SessionPath, Nothing, SendMessage]) -> Answe
     ids = core.say(tx, session, legs, asked.text, call.context.settings, call.now)
     sent = [tx.message(id) for id in ids]
     data = [
-        SentMessage(id=one.id, participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
+        SentMessage(id=f"out-{one.id}", participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
         for one in sent
     ]
     return Answer(status=201, body=SentMessages(data=data))

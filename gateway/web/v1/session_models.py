@@ -163,7 +163,7 @@ class Session(Output):
 class SentMessage(Output):
     """A text on its way to a participant."""
 
-    id: int
+    id: str
     participant: E164
     mask: E164
     carrier: str
