@@ -30,7 +30,7 @@ def test_eight_threads_cross_no_two_conversations(store: Store, rounds: Rounds) 
     for chance in rounds(seconds=0):
         empty(store)
         crowd.gather(store)
-        diary = crowd.threads(store, seeds(chance), steps=150)
+        diary = crowd.threads(store, seeds(chance), steps=100)
         judged(store, diary)
 
 
@@ -40,5 +40,5 @@ def test_threads_of_two_processes_cross_no_two_conversations(store: Store, datab
     for chance in rounds(seconds=0):
         empty(store)
         crowd.gather(store)
-        diary = crowd.processes(database_url, seeds(chance), steps=100, count=2)
+        diary = crowd.processes(database_url, seeds(chance), steps=70, count=2)
         judged(store, diary)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from gateways import api
+from program import until
 from worlds import ANN, BOB, CARRIERS, EVE, MASK, World, world
 
 from gateway.messages import DeliveryStatus
@@ -69,6 +70,7 @@ def test_a_stop_that_is_delivered_five_times_is_one(w: World) -> None:
     w.open()
     w.bob.text(MASK, "STOP", repeat=5)
     through(w)
+    until(lambda: "queued" not in w.states(), "all is sent")
     assert said(w.ann) == [UNREACHABLE, "mark"]
     assert said(w.bob) == ([OUT] if confirmed_by_us(w) else [])
 

@@ -235,7 +235,7 @@ def live(folder: Path, database_url: str, carrier: str, given: dict[str, object]
             delivery = network.handset(lane.sender).text(lane.mask, text)
             assert [answer.status for answer in delivery.answers] == [200] * repeat
             assert len({answer.body for answer in delivery.answers}) == 1, "the same replies again"
-        gateways_settled(running.store)
+            gateways_settled(running.store)  # or the STOP may come before what it would hold back is sent
         if not given:
             for record in network.accepted():
                 with ThreadPoolExecutor(repeat) as threads:
