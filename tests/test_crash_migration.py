@@ -164,9 +164,10 @@ NEXT = """
 ALTER TABLE legs RENAME TO legs_before;
 CREATE TABLE legs (
     session TEXT NOT NULL, position BIGINT NOT NULL, participant TEXT NOT NULL, mask TEXT NOT NULL,
-    carrier TEXT NOT NULL, more BIGINT NOT NULL DEFAULT 7, PRIMARY KEY (session, position));
-INSERT INTO legs (session, position, participant, mask, carrier)
-    SELECT session, position, participant, mask, carrier FROM legs_before;
+    carrier TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL, more BIGINT NOT NULL DEFAULT 7,
+    PRIMARY KEY (session, position));
+INSERT INTO legs (session, position, participant, mask, carrier, name, seq)
+    SELECT session, position, participant, mask, carrier, name, seq FROM legs_before;
 WAIT;
 DROP TABLE legs_before;
 CREATE INDEX legs_mask ON legs (mask, session);
