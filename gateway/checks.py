@@ -132,7 +132,7 @@ def database_findings(settings: Settings) -> list[Finding]:
     try:
         return [_ok("database", store.check(settings.database_url))]
     except GatewayError as error:
-        return [_wrong("GATEWAY_DATABASE_URL", f"{error}")]
+        return [_wrong("GATEWAY_DATABASE_URL", f"{error}".removeprefix("GATEWAY_DATABASE_URL: "))]
 
 
 def access_findings(settings: Settings, rows: list[CarrierRow]) -> list[Finding]:

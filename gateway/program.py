@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,10 +78,25 @@ def _start(settings: Settings, say: Say) -> _Start:
     found = plugins.find_carriers()
     if not found:
         raise ConfigError(plugins.HOW_TO_GET_ONE)
+    if wrong := _not_installed(settings, found):
+        raise ConfigError(wrong)
     carriers = plugins.build_configured(found)
     if missing := closed_doors(settings, carriers):
         raise ConfigError(missing)
     return _Start(settings=settings, found=found, carriers=carriers, say=say)
+
+
+def _not_installed(settings: Settings, found: Mapping[str, Installed]) -> str:
+    """Return which carriers are named that nobody has installed: numbers put in for them would be nobody's."""
+    named = {"GATEWAY_TN_CARRIER": "tn_carrier", "GATEWAY_MASK_CARRIER": "mask_carrier"}
+    lines = []
+    for variable, field in named.items():
+        name = getattr(settings, field)
+        if field in settings.model_fields_set and name not in found:
+            near = difflib.get_close_matches(name, found, 1)
+            meant = f"Is it {near[0]}?" if near else f"Installed are: {', '.join(sorted(found))}."
+            lines.append(f"{variable}: the carrier {name} is not installed. {meant}")
+    return "\n".join(lines)
 
 
 def _serve_here(start: _Start, listener: socket.socket, dispatches: bool) -> None:

@@ -151,6 +151,15 @@ def test_the_version_is_that_of_the_package(folder: Path) -> None:
     assert run("--version").output == f"maskgate {gateway.__version__}\n"
 
 
+@pytest.mark.parametrize("command", ["serve", "dispatch"])
+@pytest.mark.parametrize("variable", ["GATEWAY_TN_CARRIER", "GATEWAY_MASK_CARRIER"])
+def test_a_carrier_nobody_has_installed_stops_the_start(acme: Path, monkeypatch, command: str, variable: str) -> None:
+    configure(monkeypatch, **{variable: "acmee"})
+    result = run(command)
+    assert result.exit_code == 2
+    assert f"{variable}: the carrier acmee is not installed. Is it acme?" in result.stderr
+
+
 def test_wrong_settings_are_words_on_standard_error_and_exit_code_2(acme: Path, monkeypatch) -> None:
     monkeypatch.setenv("GATEWAY_LISTEN", "8000")
     result = run("serve")
