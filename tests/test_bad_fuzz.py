@@ -17,7 +17,7 @@ from gateways import PROJECT, TOKEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "150"))
 few = settings(
     max_examples=EXAMPLES, deadline=None, derandomize="HYPOTHESIS_MAX_EXAMPLES" not in os.environ, database=None
 )

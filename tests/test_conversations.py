@@ -349,7 +349,7 @@ def test_whatever_happens_nobody_hears_what_was_not_for_them(
     end, soak = monotonic() + soak_seconds(0), soak_seconds(0) > 0
     while True:
         run_state_machine_as_test(
-            lambda: Conversations(store), settings=steps(12 if "PostgreSQL" in store.facts else 40, at_random=soak)
+            lambda: Conversations(store), settings=steps(24 if "PostgreSQL" in store.facts else 80, at_random=soak)
         )
         if monotonic() >= end:
             return

@@ -17,9 +17,9 @@ def seeds(chance) -> list[int]:
 
 def judged(store: Store, diary: Diary) -> None:
     assert crowd.judge(store, diary) == []
-    assert len(diary.opened) > 5  # something happened: how much hangs on the dice and on the machine
-    assert len(diary.said) > 50
-    assert len(diary.claimed) > 20
+    assert len(diary.opened) > 20
+    assert len(diary.said) > 150
+    assert len(diary.claimed) > 100
     if "PostgreSQL" in store.facts:  # SQLite runs those of a group again where one of them finds no number free
         assert diary.repeated == []  # no two of them ever wait for each other
 
@@ -30,7 +30,7 @@ def test_eight_threads_cross_no_two_conversations(store: Store, rounds: Rounds) 
     for chance in rounds(seconds=0):
         empty(store)
         crowd.gather(store)
-        diary = crowd.threads(store, seeds(chance), steps=100)
+        diary = crowd.threads(store, seeds(chance), steps=150)
         judged(store, diary)
 
 
@@ -40,5 +40,5 @@ def test_threads_of_two_processes_cross_no_two_conversations(store: Store, datab
     for chance in rounds(seconds=0):
         empty(store)
         crowd.gather(store)
-        diary = crowd.processes(database_url, seeds(chance), steps=70, count=2)
+        diary = crowd.processes(database_url, seeds(chance), steps=100, count=2)
         judged(store, diary)

@@ -191,7 +191,7 @@ def test_stopping_twice_is_stopping_once(tmp_path: Path) -> None:
 
 def test_a_signal_that_comes_at_once_is_heard(start: Start, simulated) -> None:
     """A handler in Python may be late by a whole signal: of a hundred such stops one or two hung."""
-    for _ in range(2):
+    for _ in range(4):
         process = start(**simulated[1])
         ready(process)
         process.terminate()

@@ -13,7 +13,7 @@ from scripted import Scripted
 
 KEY = "an-api-key-for-tests"
 HERE = Path(__file__).parent / "openapi"
-EXAMPLES = os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "10")  #: for each operation, the same in every run
+EXAMPLES = os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "20")  #: for each operation, the same in every run
 
 
 @pytest.mark.slow
