@@ -18,11 +18,10 @@ from gateway.messages import Rate, Weight
 from gateway.pacing import after
 from gateway.records import Kind, Message, MessageState, Outcome
 from gateway.store.db import Row, Statement
-from gateway.store.inbox import InboxUnit
 from gateway.store.outbox import NEVER, OPTED_OUT, message
+from gateway.store.references import ReferenceUnit
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
-CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
 SWEEP = 200  #: messages settled unsent in one unit of work at most: it may hold up all others
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
@@ -78,7 +77,7 @@ _DROP_EMPTY_LANE = Statement(
 Weigh = Callable[[Message], Weight]
 
 
-class LaneUnit(InboxUnit):
+class LaneUnit(ReferenceUnit):
     """What a unit of work can do for the dispatcher."""
 
     def claim(self, carrier: str, owner: str, *, rate: Rate, weigh: Weigh, room: int, now: int) -> list[Message]:
@@ -117,7 +116,7 @@ class LaneUnit(InboxUnit):
         recipient turned out to have blocked the mask.
         """
         blocked = False
-        outcome = self._checked(outcome, now)
+        outcome = self.checked(outcome, now)
         sent = outcome.message
         lane = {"mask": sent.mask, "recipient": sent.recipient}
         ours = self._holds_for(owner, sent)
@@ -168,19 +167,6 @@ class LaneUnit(InboxUnit):
                 message=row["id"],
             )
         return len(rows)
-
-    def taken_refs(self, lane_of: Message) -> frozenset[str]:
-        """Return the references of the other messages of a lane that say the same: none of them is this one's."""
-        rows = self.query(
-            "SELECT carrier_ref FROM outbox WHERE mask = :mask AND recipient = :recipient AND text = :text "
-            "AND id <> :id AND carrier_ref <> '' AND created_at >= :since",
-            mask=lane_of.mask,
-            recipient=lane_of.recipient,
-            text=lane_of.text,
-            id=lane_of.id,
-            since=lane_of.created_at - 7 * 86_400_000,
-        )
-        return frozenset(row["carrier_ref"] for row in rows)
 
     def _account_free(self, carrier: str) -> int:
         rows = self.run(_ACCOUNT, carrier=carrier)
@@ -270,29 +256,3 @@ class LaneUnit(InboxUnit):
                 self.take_receipt(sent.carrier, receipt, now)
                 blocked = blocked or receipt.opted_out
         return blocked
-
-    def _checked(self, outcome: Outcome, now: int) -> Outcome:
-        """Refuse a reference found by look-up that already belongs to another message: it is looked up again later.
-
-        One past its validity is given up, so that its lane goes on.
-        """
-        if not outcome.found or not self._belongs_to_another(outcome):
-            return outcome
-        over = outcome.message.expires_at <= now
-        return replace(
-            outcome,
-            state=MessageState.EXPIRED if over else MessageState.UNCERTAIN,
-            reason="the carrier took it for another message",
-            carrier_ref="",
-            due_at=now + CLASH_MS,
-            counts=False,
-        )
-
-    def _belongs_to_another(self, outcome: Outcome) -> bool:
-        rows = self.query(
-            "SELECT id FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref AND carrier_ref <> '' AND id <> :id",
-            carrier=outcome.message.carrier,
-            ref=outcome.carrier_ref,
-            id=outcome.message.id,
-        )
-        return bool(rows)
