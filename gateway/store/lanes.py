@@ -152,20 +152,13 @@ class LaneUnit(ReferenceUnit):
         rows = self.query(
             "UPDATE outbox SET state = 'expired', reason = 'not accepted within its validity', updated_at = :now "
             "WHERE state = 'queued' AND id IN (SELECT id FROM outbox WHERE state = 'queued' AND expires_at <= :now "
-            "ORDER BY expires_at LIMIT :count) RETURNING id, carrier, session, mask, recipient",
+            "ORDER BY expires_at LIMIT :count) RETURNING id, carrier, session, mask, recipient, reason",
             now=now,
             count=SWEEP,
         )
         for row in rows:
             self._close_if_empty(row)
-            self.add_event(
-                "message.expired",
-                now,
-                session=row["session"],
-                mask=row["mask"],
-                carrier=row["carrier"],
-                message=row["id"],
-            )
+            self.changed(row["id"], row, "expiry", MessageState.EXPIRED, now, reason=row["reason"])
         return len(rows)
 
     def _account_free(self, carrier: str) -> int:
@@ -212,8 +205,8 @@ class LaneUnit(ReferenceUnit):
             id=head.id,
         )
         self._close_if_empty({"mask": head.mask, "recipient": head.recipient})
-        kind, of = f"message.{state.value}", {"mask": head.mask, "carrier": head.carrier, "session": head.session}
-        self.add_event(kind, now, message=head.id, detail=reason, **of)
+        cause = "expiry" if state is MessageState.EXPIRED else "opt_out"
+        self.changed(head.id, head.place, cause, state, now, reason=reason)
 
     def _look_again(self, mask: str, free_us: int, now: int) -> None:
         """Set when a mask is to be looked at next: when its pace allows and a lane is due, behind all due before."""
@@ -244,7 +237,14 @@ class LaneUnit(ReferenceUnit):
             now=now,
             uncounted=0 if outcome.counts else 1,
         )
+        if rows:
+            self._note_attempt(outcome, now)
         return bool(rows)
+
+    def _note_attempt(self, outcome: Outcome, now: int) -> None:
+        sent, reason, code = outcome.message, outcome.reason, outcome.code
+        of = sent.place
+        self.changed(sent.id, of, "attempt", outcome.state, now, reason=reason, code=code, attempt=sent.attempts + 1)
 
     def _follow_up(self, outcome: Outcome, now: int) -> bool:
         """Remember a block, apply receipts that were faster; return whether either says that the mask is blocked."""

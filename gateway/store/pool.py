@@ -9,7 +9,7 @@ from gateway.errors import NumberExists, NumberInUse, NumberUnknown
 from gateway.numbers import area
 from gateway.records import NumberFilter, NumberState, PoolFigures, PoolNumber
 from gateway.store.db import Row, Statement
-from gateway.store.events import EventUnit
+from gateway.store.history import HistoryUnit
 
 SHUFFLE = 1 << 62  #: numbers stand in random order along a column, so that one index look-up picks at random
 
@@ -54,7 +54,7 @@ _PAGE_OF_STATE = Statement(
 )
 
 
-class PoolUnit(EventUnit):
+class PoolUnit(HistoryUnit):
     """What a unit of work can do with the pool."""
 
     def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
