@@ -29,6 +29,7 @@ MAY_SCAN = {
     "claims._WAITING": "what it counts itself, 10,000 rows at most",
     "claims.lanes_waiting": "once for each start, and bounded",
     "claims.carriers_waiting": "once for each start",
+    "pool.pool_lows": "a row for each carrier and country at most",
     "schema._step": "a table of one row",
     "__init__.check": "a table of one row",
 }

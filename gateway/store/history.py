@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.records import Change, MessageState
+from gateway.past import Change
+from gateway.records import MessageState
 from gateway.store.db import Row, Statement
 from gateway.store.events import EventUnit
 

@@ -177,6 +177,8 @@ CREATE INDEX outbox_mask ON outbox (mask, created_at, id);
 CREATE INDEX outbox_at ON outbox (created_at, id);
 CREATE INDEX outbox_failures ON outbox (state, created_at, id)
     WHERE state IN ('undelivered', 'failed', 'expired', 'suppressed', 'blocked', 'parked');
+CREATE INDEX outbox_replayable ON outbox (created_at, id)
+    WHERE state IN ('failed', 'parked', 'expired', 'undelivered') AND replayed_as IS NULL;
 CREATE INDEX inbox_session ON inbox (session, received_at, id) WHERE session <> '';
 CREATE INDEX inbox_person ON inbox (sender, received_at, id);
 CREATE INDEX inbox_mask ON inbox (mask, received_at, id);
