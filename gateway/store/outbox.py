@@ -191,7 +191,7 @@ class OutboxUnit(SessionListUnit):
         state = MessageState(receipt.status.value)
         of = {"id": row["id"], "state": state.value, "reason": receipt.detail, "code": receipt.code}
         if self.run(_SET_STATE, now=now, **of):
-            self.tell_state(row["id"], row, state, now, receipt.detail)
+            self.tell_state(row["id"], row, state, now, "")  # a carrier may quote the text: its words are no event's
 
     def _keep_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> None:
         self.query(
