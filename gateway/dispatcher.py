@@ -120,6 +120,8 @@ class Dispatcher(Dispatching):
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
                 return
+            if not self._stopping:
+                self._pool_watch.step(self._clock())  # beside the turns: `stop` waits for it
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -238,7 +240,6 @@ class Dispatcher(Dispatching):
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
             self._pruner.step(now)
-            self._pool_watch.step(now)
             self._next_housekeeping = now + HOUSEKEEPING_MS
 
     def _set_back(self, now: int) -> None:

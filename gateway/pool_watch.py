@@ -35,9 +35,9 @@ class PoolWatch:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait a while for the look that is under way."""
+        """Wait for the look that is under way: the store must not be closed meanwhile."""
         if self._thread is not None:
-            self._thread.join(5.0)
+            self._thread.join()
 
     def look(self, now: int) -> None:
         """Look, and say what is low by now and was not before. Raises `StoreUnavailable`."""
