@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gateway.keys import Role
 from gateway.past import Call as Record
@@ -13,17 +14,29 @@ from gateway.store.calls import LOOK
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading
-from gateway.web.v1.message_models import SessionId
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import GREATEST, Page, Paging
 from gateway.web.v1.problems import BAD_CURSOR, CALL_UNKNOWN, Refusal
-from gateway.web.v1.types import Input, Name, Number, Output, Time, Whole
+from gateway.web.v1.types import Input, Name, Number, Output, SessionId, Time
 
 Outcome = Literal["connected", "refused"]
 
 
+def _id(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,17}", value):
+        return int(value)
+    raise ValueError("is not the id of a call")
+
+
+CallId = Annotated[
+    int,
+    BeforeValidator(_id),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]}),
+]
+
+
 class CallPath(Input):
-    id: Whole = Field(ge=1)
+    id: CallId
 
 
 class ListCalls(Paging):

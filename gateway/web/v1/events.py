@@ -12,9 +12,9 @@ from gateway.keys import Role
 from gateway.store import Row
 from gateway.store.events import LOOK
 from gateway.web.context import Context
-from gateway.web.v1.message_models import Direction, SessionId, WrittenId, written_id
+from gateway.web.v1.message_models import Direction, WrittenId, written_id
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
-from gateway.web.v1.types import E164, Duration, Input, Output, Time, Whole
+from gateway.web.v1.types import E164, Duration, Input, Output, SessionId, Time, Whole
 
 LATEST = "latest"
 LONGEST_MS = 30_000
@@ -51,13 +51,20 @@ Kinds = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_ONE})(,({_ONE}))*$", "examples": ["message.failed"]}),
 ]
 
+#: As short as may be: `Duration` knows of longer ones.
+Wait = Annotated[
+    Duration,
+    AfterValidator(_short),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]{1,4}ms|([0-9]|[12][0-9]|30)s)$", "examples": ["1s"]}),
+]
+
 
 class ReadEvents(Input):
     after: Position = Field(
         0, description=f"`next` of the page before; left out: from the oldest; `{LATEST}`: only what comes from now on"
     )
     limit: Whole = Field(50, ge=1, le=200, description="The most events of one page")
-    wait: Annotated[Duration, AfterValidator(_short)] | None = Field(
+    wait: Wait | None = Field(
         None,
         description="Where there is none, wait for one, up to `30s`. With many waiting already, the answer is "
         "none at once",

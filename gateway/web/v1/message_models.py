@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from gateway.records import Kind, MessageState
 from gateway.web.v1.paging import Paging
-from gateway.web.v1.types import Input, Name, Number, Output, Time
+from gateway.web.v1.types import Input, Name, Number, Output, SessionId, Time
 
 MOST = 200  #: messages replayed in one request
 _ID = re.compile("(in|out)-([1-9][0-9]{0,17})")
@@ -78,8 +78,13 @@ _ID_SCHEMA = {"type": "string", "pattern": "^(in|out)-[1-9][0-9]{0,17}$", "examp
 MessageId = Annotated[tuple[Direction, int], BeforeValidator(_message_id), WithJsonSchema(_ID_SCHEMA)]
 WrittenId = Annotated[str, WithJsonSchema(_ID_SCHEMA)]
 
-#: The id of a session.
-SessionId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+
+def _whole(value: Any) -> Any:
+    """Return a whole number as one, also where JSON has it as `51.0`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, BeforeValidator(_whole)]
 
 
 class MessagePath(Input):
@@ -128,7 +133,7 @@ class ReplayMessages(Input):
     carrier: Name | None = Field(None, description="Through which they were to go")
     since: Time | None = None
     until: Time | None = None
-    limit: int = Field(100, ge=1, le=MOST, description="The most messages looked at in one request")
+    limit: Count = Field(100, ge=1, le=MOST, description="The most messages looked at in one request")
     after: Annotated[str, StringConstraints(pattern=_PLACE)] | None = Field(
         None, description="`next` of the answer before"
     )

@@ -24,9 +24,9 @@ from gateway.errors import (
     NumberUnknown,
     OptOutUnknown,
     PairTaken,
+    ReplayRefused,
     SessionLive,
     SessionOver,
-    ReplayRefused,
     SessionUnknown,
     WishRefused,
 )
