@@ -14,9 +14,12 @@ class ReferenceUnit(InboxUnit):
     """What a unit of work can do with the references of carriers."""
 
     def taken_refs(self, lane_of: Message) -> frozenset[str]:
-        """Return the references of the other messages of a lane that say the same: none of them is this one's."""
+        """Return the references of the other messages of a lane that say the same: none of them is this one's.
+
+        By the index of the recipient (`mask || ''` is in none): a mask may have sent far more in these days.
+        """
         rows = self.query(
-            "SELECT carrier_ref FROM outbox WHERE mask = :mask AND recipient = :recipient AND text = :text "
+            "SELECT carrier_ref FROM outbox WHERE recipient = :recipient AND mask || '' = :mask AND text = :text "
             "AND id <> :id AND carrier_ref <> '' AND created_at >= :since",
             mask=lane_of.mask,
             recipient=lane_of.recipient,

@@ -196,7 +196,6 @@ CREATE UNIQUE INDEX calls_ref ON calls (carrier, ref) WHERE ref <> '';
 CREATE INDEX calls_session ON calls (session, id) WHERE session <> '';
 CREATE INDEX calls_person ON calls (caller, id);
 CREATE INDEX calls_mask ON calls (mask, id);
-CREATE INDEX calls_at ON calls (at, id);
 
 -- of which carrier's numbers in which country few are left, so that it is told once
 CREATE TABLE pool_lows (
