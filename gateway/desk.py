@@ -166,7 +166,6 @@ def turn(tx: Tx, owner: str, answered: Sequence[Answered], asks: Asks, judge: Ju
             blocked.append(outcome.message)
         if hold is not None:
             hold_back(tx, outcome.message, hold, now)
-        tell_operator(tx, outcome, now)
     claimed = {name: _claim(tx, owner, ask, reaches[name], now) for name, ask in asks.items()}
     wake_at = now if any(claimed.values()) else _next_due(tx, asks, reaches, now)
     return Turned(wake_at=wake_at, reaches=reaches, claimed=claimed, outcomes=outcomes, blocked=blocked)
@@ -233,18 +232,3 @@ def hold_back(tx: Tx, message: Message, hold: Hold, now: int) -> None:
     tx.hold_back(message.mask, hold.until)
     if hold.throttled and tx.throttled(message.mask, message.carrier, hold.until, now) >= CROWD:
         tx.hold_back_account(message.carrier, hold.until)
-
-
-def tell_operator(tx: Tx, outcome: Outcome, now: int) -> None:
-    """Tell the operator of messages that did not reach their carrier for good."""
-    if outcome.state in (MessageState.FAILED, MessageState.SUPPRESSED, MessageState.EXPIRED, MessageState.PARKED):
-        sent = outcome.message
-        tx.add_event(
-            f"message.{outcome.state.value}",
-            now,
-            session=sent.session,
-            mask=sent.mask,
-            carrier=sent.carrier,
-            message=sent.id,
-            detail=outcome.reason,
-        )

@@ -25,6 +25,8 @@ from gateway.housekeeping import sweep
 from gateway.logs import log_bug
 from gateway.messages import storable
 from gateway.owner import this_process
+from gateway.pool_watch import PoolWatch
+from gateway.pruning import Pruner
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
 from gateway.sending import attempt
@@ -76,6 +78,8 @@ class Dispatcher(Dispatching):
         self._next_renewal = 0
         self._last_turn = 0
         self._unsure = False  # whether the last turn was kept: its COMMIT may have been lost, or the answer to it
+        self._pruner = Pruner(store, settings.keep_ms)
+        self._pool_watch = PoolWatch(store, settings.pool_low)
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -89,6 +93,7 @@ class Dispatcher(Dispatching):
         self.ring()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._pool_watch.join()
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -115,6 +120,8 @@ class Dispatcher(Dispatching):
             wake_at = self._turn_or_log()
             if self._stopping and not self._busy():
                 return
+            if not self._stopping:
+                self._pool_watch.step(self._clock())  # beside the turns: `stop` waits for it
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:
@@ -232,6 +239,7 @@ class Dispatcher(Dispatching):
             self._next_renewal = now + RENEWAL_MS
         if now >= self._next_housekeeping:
             sweep(self._store, self._settings, self._owner, now)
+            self._pruner.step(now)
             self._next_housekeeping = now + HOUSEKEEPING_MS
 
     def _set_back(self, now: int) -> None:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from time import monotonic
 
+from gateway.feed import Feed
 from gateway.records import Message, MessageState
 from gateway.store import Store
 
@@ -24,6 +25,7 @@ class Dispatching(ABC):
         """Take the store, and how many threads answer HTTP."""
         self._store = store
         self._waiters = threading.BoundedSemaphore(max(1, threads - FREE_THREADS))
+        self.feed = Feed(store, (self._waiters, threading.BoundedSemaphore(max(1, threads // 4))))
         self._news = threading.Condition()
         self._told = 0  # how often there was news
 

@@ -17,7 +17,9 @@ GatewayError
 │   ├── SessionOver                the session has ended, and what is asked takes a live one
 │   ├── SessionLive                the session has not ended: there is nothing to re-open
 │   ├── OptOutUnknown              nobody has opted out like that
-│   └── SessionUnknown             there is no such session in progress
+│   ├── SessionUnknown             there is no such session in progress
+│   ├── MessageUnknown             there is no such message
+│   └── ReplayRefused              a message must not be sent again
 ├── WebhookError
 │   ├── WebhookRejected            not from the carrier: answer 403, store nothing
 │   └── WebhookMalformed           from the carrier, unreadable: answer 400, log its shape
@@ -141,6 +143,14 @@ class OptOutUnknown(StoreError):
 
 class SessionUnknown(StoreError):
     """There is no such session in progress: nothing was changed."""
+
+
+class MessageUnknown(StoreError):
+    """There is no such message: nothing was changed."""
+
+
+class ReplayRefused(StoreError):
+    """A message must not be sent again: nothing was changed. The message says why."""
 
 
 class WebhookError(GatewayError):

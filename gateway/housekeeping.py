@@ -27,10 +27,10 @@ def sweep(store: Store, settings: Settings, owner: str, now: int) -> None:
     store.write(lambda tx: tx.forget_notices(now - FORGET_MS))
     for holder in store.read(lambda tx: tx.owners()):
         by = NEVER if holder != owner and is_gone(holder) else now
-        _take_over(store, holder, by, now + settings.retry_base_ms)
+        _take_over(store, holder, by, now + settings.retry_base_ms, now)
 
 
-def _take_over(store: Store, owner: str, run_out_by: int, due_at: int) -> None:
-    lanes = store.write(lambda tx: tx.take_over(owner, run_out_by, due_at))
+def _take_over(store: Store, owner: str, run_out_by: int, due_at: int, now: int) -> None:
+    lanes = store.write(lambda tx: tx.take_over(owner, run_out_by, due_at, now))
     if lanes:
         log.warning("took over %d lanes of a sender that stopped: what it was sending is looked up first", lanes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gateway import answers, masking, sessions, unreachable
 from gateway.carrier import Carrier
 from gateway.keywords import Keyword, keyword
-from gateway.messages import CallRoute, DeliveryReceipt, Event, InboundCall, InboundMessage
+from gateway.messages import CallRoute, Connect, DeliveryReceipt, Event, InboundCall, InboundMessage
 from gateway.numbers import is_e164
 from gateway.records import Lease, Message, Outgoing
 from gateway.settings import Settings
@@ -45,6 +45,7 @@ def message(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings,
     )
     if inbox is None:
         return tuple(tx.inline_replies(carrier.name, event.carrier_ref)) if carrier.inline else ()
+    _tell(tx, carrier, event, verdict, now, inbox)
     outgoing = _follow(tx, carrier, event, verdict, settings, now)
     outgoing = _without_suppressed(tx, outgoing, verdict, settings, now, inbox)
     # in order of the masks, whose locks are taken on the way: no two of these units wait for each other
@@ -87,7 +88,44 @@ def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: 
     lease = _lease(tx, carrier, event.called, event.caller, settings, now)
     if lease is not None and lease.live:
         tx.touch_session(lease.session, now)
-    return masking.route(lease, carrier.name)
+    route = masking.route(lease, carrier.name)
+    _record(tx, carrier, event, lease, route, now)
+    return route
+
+
+def _record(tx: Tx, carrier: Carrier, event: InboundCall, lease: Lease | None, route: CallRoute, now: int) -> None:
+    """Write a call down. The event names the mask only where it is sure to be ours."""
+    connected, session = isinstance(route, Connect), lease.session.id if lease else ""
+    outcome = "connected" if connected else "refused"
+    reason = "" if connected else _why_refused(lease)
+    call = tx.add_call(
+        carrier=carrier.name,
+        ref=event.carrier_ref,
+        mask=event.called,
+        caller=event.caller,
+        session=session,
+        outcome=outcome,
+        reason=reason,
+        now=now,
+    )
+    if call is not None:
+        of = {"session": session, "mask": event.called if lease else "", "carrier": carrier.name}
+        tx.add_event(f"call.{outcome}", now, message=call, detail=reason, **of)
+
+
+def _why_refused(lease: Lease | None) -> str:
+    if lease is None:
+        return "no_session"
+    if not lease.live:
+        return "ended"
+    return "other_carrier" if lease.session.calls else "no_calls"
+
+
+def _tell(tx: Tx, carrier: Carrier, event: InboundMessage, verdict: _Verdict, now: int, inbox: int) -> None:
+    """Append the event that a text came in. It names the mask only where it is sure to be ours."""
+    ours = verdict.lease is not None or verdict.outcome == "no_session"
+    of = {"session": verdict.lease.session.id if verdict.lease else "", "mask": event.recipient if ours else ""}
+    tx.add_event("message.received", now, carrier=carrier.name, message=inbox, detail=verdict.outcome, **of)
 
 
 def _judge(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> _Verdict:

@@ -223,6 +223,11 @@ class Outgoing:
     kind: Kind = Kind.RELAY
     session: str = ""
 
+    @property
+    def place(self) -> dict[str, str]:
+        """Where it belongs, as events say it."""
+        return {"session": self.session, "mask": self.mask, "carrier": self.carrier}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -244,6 +249,15 @@ class Message:
     expires_at: int
     first_tried_at: int | None
     carrier_ref: str
+    updated_at: int = 0
+    inbox: int | None = None  #: what it was caused by
+    replay_of: int | None = None  #: the message it takes the place of
+    replayed_as: int | None = None  #: the one that takes its place
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where it belongs, as events say it."""
+        return {"session": self.session, "mask": self.mask, "carrier": self.carrier}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ class Gateway:
         """Take no more requests, finish those under way, let sends settle, close the store."""
         serves = self._thread.ident is not None and not self._stopping.is_set()
         self._stopping.set()
+        self.dispatcher.feed.close()
         if serves:
             self._server.pull_trigger()
             self._thread.join()

@@ -100,6 +100,17 @@ class Settings(Wording):
     quarantine_strict: Annotated[bool, _text(values.switch)] = _setting(
         "GATEWAY_QUARANTINE_STRICT", "0", "`1` refuses a session rather than give someone a quarantined number"
     )
+    keep_ms: Annotated[int, _text(values.duration_or_none)] = _setting(
+        "GATEWAY_KEEP",
+        "90d",
+        "How long events, calls, what carriers told us and the messages of ended sessions are kept; `0`: for ever",
+    )
+    pool_low: Annotated[int, _text(values.whole(0, 100))] = _setting(
+        "GATEWAY_POOL_LOW",
+        "10",
+        "Percent of a carrier's active numbers in a country: with fewer left, the event `pool.low` says so, once; `0`: "
+        "never",
+    )
     tn_carrier: Annotated[str, _text(values.carrier_name)] = _setting(
         "GATEWAY_TN_CARRIER", "flowroute", "Whose numbers `/tn` adds and `/session` uses"
     )

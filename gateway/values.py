@@ -50,6 +50,11 @@ def duration_from(least: str) -> Callable[[str], int]:
     return read
 
 
+def duration_or_none(text: str) -> int:
+    """Return a duration of a day or more as milliseconds, 0 for `0`."""
+    return 0 if text == "0" else duration_from("1d")(text)
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Return a reader of whole numbers from `low` to `high`."""
 

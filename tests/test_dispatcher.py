@@ -26,6 +26,7 @@ from gateway.messages import Channel, DeliveryReceipt, DeliveryStatus, InboundMe
 from gateway.records import Message, MessageState, Outgoing
 from gateway.settings import read_settings
 from gateway.store import NEVER, Store
+from gateway.store.events import FREQUENT
 
 pytestmark = pytest.mark.both_databases
 
@@ -80,7 +81,9 @@ class Bench:
         return self.store.read(lambda tx: tx.message(id))
 
     def events(self) -> list[str]:
-        return [event["kind"] for event in self.store.read(lambda tx: tx.events())]
+        """Return the kinds of all events but those of every text that goes as it should."""
+        rows = self.store.read(lambda tx: tx.events(count=1000))
+        return [row["kind"] for row in rows if row["kind"] not in FREQUENT]
 
 
 @pytest.fixture

@@ -58,6 +58,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "insecure": False,
         "quarantine_ms": 604_800_000,
         "quarantine_strict": False,
+        "keep_ms": 7_776_000_000,
+        "pool_low": 10,
         "tn_carrier": "flowroute",
         "mask_carrier": "signalwire",
         "validity_ms": 14_400_000,

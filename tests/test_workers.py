@@ -195,7 +195,8 @@ def test_what_happens_while_a_worker_is_replaced_is_logged_once(fleet: Fleet) ->
     fleet.program.ask("POST", "/session", {"participant_a": ANN, "participant_b": BOB})
     until(lambda: workers(fleet.program)[0] != victim, "it is replaced")
     store = Store(f"sqlite:///{fleet.folder}/gateway.db")
-    opened = [event["session"] for event in store.read(lambda tx: tx.events()) if event["kind"] == "session.opened"]
+    events = store.read(lambda tx: tx.events(count=10_000))
+    opened = [event["session"] for event in events if event["kind"] == "session.opened"]
     store.close()
     until(lambda: {*fleet.logged()} >= {*opened}, "all are logged")
     assert fleet.logged() == opened

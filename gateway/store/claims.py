@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from gateway.records import Message
+from gateway.records import Message, MessageState
 from gateway.store.db import Statement
 from gateway.store.lanes import CLAIM_MS, FREE_LANE, HEAD, HEAD_ID, LOOK_AT, LaneUnit
 from gateway.store.outbox import NEVER
@@ -41,19 +41,25 @@ class ClaimUnit(LaneUnit):
         """Return who holds claims."""
         return [row["owner"] for row in self.query("SELECT DISTINCT owner FROM lanes WHERE owner <> ''")]
 
-    def take_over(self, owner: str, run_out_by: int, due_at: int) -> int:
-        """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many."""
+    def take_over(self, owner: str, run_out_by: int, due_at: int, now: int | None = None) -> int:
+        """Free the lanes whose claim by `owner` runs out by then; what it was sending is uncertain. Return how many.
+
+        They are due at `due_at`. The history says that it was at `now`, or else then.
+        """
+        at = due_at if now is None else now
         lanes = self.query(
             "SELECT mask, recipient FROM lanes WHERE owner = :owner AND owner <> '' AND claimed_until <= :by",
             owner=owner,
             by=run_out_by,
         )
         for lane in lanes:
-            self.query(
+            rows = self.query(
                 f"UPDATE outbox SET state = 'uncertain', reason = 'its sender stopped' WHERE id = ({HEAD_ID}) "  # noqa: S608
-                "AND state = 'sending'",
+                "AND state = 'sending' RETURNING id, session, mask, carrier, reason",
                 **lane,
             )
+            for row in rows:
+                self.changed(row["id"], row, "take_over", MessageState.UNCERTAIN, at, reason=row["reason"])
             self.run(FREE_LANE, owner=owner, due=due_at, **lane)
             self.run(LOOK_AT, mask=lane["mask"], due=due_at)
         return len(lanes)

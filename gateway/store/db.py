@@ -43,6 +43,7 @@ class Statement:
 
 
 Run = Callable[[Statement, dict[str, Any]], list[Row]]
+RunMany = Callable[[Statement, list[dict[str, Any]]], None]
 
 #: Takes the events of one unit, in the thread that wrote it and once they are on disk. Must not raise.
 Tell = Callable[[Sequence[Row]], None]
@@ -51,9 +52,13 @@ Tell = Callable[[Sequence[Row]], None]
 class Unit:
     """What one unit of work sees: statements inside the transaction it is part of."""
 
-    def __init__(self, db: dataset.Database, run: Run, *, words: Mapping[str, str], alone: bool) -> None:
+    def __init__(
+        self, db: dataset.Database, run: Run, run_many: RunMany, *, words: Mapping[str, str], alone: bool
+    ) -> None:
         self._db = db
         self._run = run
+        self._run_many = run_many
+        self._later: dict[Statement, list[dict[str, Any]]] = {}
         self.words = words  #: what a migration writes in braces, on this database
         self.alone = alone  #: no other unit that writes can run beside this one
         self.told: list[Row] = []  #: the events this unit of work has written; see `EventUnit.add_event`
@@ -69,6 +74,19 @@ class Unit:
     def run(self, statement: Statement, **params: Any) -> list[Row]:
         """Run a statement of the hot path and return its rows."""
         return self._run(statement, params)
+
+    def later(self, statement: Statement, **params: Any) -> None:
+        """Run a statement at the end of the transaction, all of its kind in one go. It returns no rows.
+
+        For what is only ever added to: whoever reads that in the same unit calls `catch_up` before.
+        """
+        self._later.setdefault(statement, []).append(params)
+
+    def catch_up(self) -> None:
+        """Run now what was left for later. Whoever commits a transaction calls this before."""
+        for statement, many in self._later.items():
+            self._run_many(statement, many)
+        self._later.clear()
 
 
 class Database(ABC, Generic[U]):

@@ -1,4 +1,6 @@
-"""Events: what an operator wants to know happened. Append-only; ids, masks and states, never participants or texts.
+"""Events: what an operator, or an application, wants to know happened.
+
+Append-only; ids, masks and states, never participants or texts.
 
 Each process logs those that its own units of work wrote, once they are on disk: so an event is logged once, whoever
 else uses the database, and what was rolled back is not.
@@ -7,7 +9,7 @@ else uses the database, and what was rolled back is not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gateway.store.db import Row, Statement, Unit
 
@@ -19,9 +21,31 @@ _OF_CARRIER = Statement(
 
 log = logging.getLogger(__name__)
 
+LOOK = 2048  #: events that one page looks at, at most
+_CHUNK = 256
+
+_ADD = Statement(
+    "INSERT INTO events (at, kind, session, mask, carrier, message, detail) "
+    "VALUES (:now, :kind, :session, :mask, :carrier, :message, :detail)"
+)
+_PAGE = Statement("SELECT * FROM events WHERE id > :after AND id <= :upto ORDER BY id LIMIT :count")
+_PAGE_OF_SESSION = Statement(
+    "SELECT * FROM events WHERE session = :session AND session <> '' AND id > :after AND id <= :upto "
+    "ORDER BY id LIMIT :count"
+)
+#: Written out as in the index of the rare ones.
+_PAGE_OF_KIND = Statement(
+    "SELECT * FROM events WHERE kind = :kind AND kind NOT IN ('message.received', 'message.sent', 'message.delivered') "
+    "AND id > :after AND id <= :upto ORDER BY id LIMIT :count"
+)
+
+#: What happens with every text: not logged.
+FREQUENT = frozenset({"message.received", "message.sent", "message.delivered"})
+
 _LEVELS = {
     "message": logging.WARNING,
     "number": logging.WARNING,
+    "pool": logging.WARNING,
     "carrier.paused": logging.ERROR,
     "carrier.resumed": logging.WARNING,
 }
@@ -46,7 +70,10 @@ class EventUnit(Unit):
         message: int | None = None,
         detail: str = "",
     ) -> None:
-        """Append an event, such as `session.opened` or `message.failed`."""
+        """Append an event, such as `session.opened` or `message.failed`, at the end of the transaction.
+
+        `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls, of a call.
+        """
         event = {
             "kind": kind,
             "session": session,
@@ -55,25 +82,63 @@ class EventUnit(Unit):
             "message": message,
             "detail": detail,
         }
-        self.query(
-            "INSERT INTO events (at, kind, session, mask, carrier, message, detail) "
-            "VALUES (:now, :kind, :session, :mask, :carrier, :message, :detail)",
-            now=now,
-            **event,
-        )
-        self.told.append(event)
+        self.later(_ADD, now=now, **event)
+        if kind not in FREQUENT:
+            self.told.append(event)
 
     def last_of_carrier(self, carrier: str, kind: str) -> Row | None:
         """Return `id`, `at` and `detail` of a carrier's newest `carrier.paused`, `message.failed` or `message.parked`.
 
         None where there is none.
         """
+        self.catch_up()
         rows = self.run(_OF_CARRIER, carrier=carrier, kind=kind)
         return rows[0] if rows else None
 
-    def events(self, after: int = 0, count: int = 100) -> list[Row]:
-        """Return events that came after the one with id `after`, oldest first."""
-        return self.query("SELECT * FROM events WHERE id > :after ORDER BY id LIMIT :count", after=after, count=count)
+    def last_event(self) -> int:
+        """Return the id of the newest event, 0 before the first.
+
+        In a unit that runs alone, no event will ever come before that one: ids are taken by units that write, and
+        all have ended. Beside others, one with a lower id may be still to come (`feed.py`).
+        """
+        self.catch_up()
+        return int(self.query("SELECT COALESCE(MAX(id), 0) AS id FROM events")[0]["id"])
+
+    def events(self, after: int = 0, count: int = 100, *, upto: int = (1 << 63) - 1) -> list[Row]:
+        """Return events that came after the one with id `after`, oldest first, up to the one with id `upto`."""
+        self.catch_up()
+        return self.run(_PAGE, after=after, upto=upto, count=count)
+
+    def events_page(
+        self, kinds: Collection[str], session: str, after: int, upto: int, count: int
+    ) -> tuple[list[Row], int]:
+        """Return up to `count` events of `kinds` (none: all) in a session ("": all), and how far that looked.
+
+        Oldest first, behind `after` and up to `upto`. Of frequent kinds, at most `LOOK` events are looked at.
+        """
+        if kinds and not session and not FREQUENT & set(kinds):
+            return self._rare_events(sorted(set(kinds)), after, upto, count)
+        statement = _PAGE_OF_SESSION if session else _PAGE
+        of = {"session": session} if session else {}
+        found: list[Row] = []
+        for _ in range(LOOK // _CHUNK):
+            rows = self.run(statement, after=after, upto=upto, count=_CHUNK, **of)
+            for row in rows:
+                after = row["id"]
+                if not kinds or row["kind"] in kinds:
+                    found.append(row)
+                    if len(found) == count:
+                        return found, after
+            if len(rows) < _CHUNK:
+                return found, upto
+        return found, after
+
+    def _rare_events(self, kinds: Sequence[str], after: int, upto: int, count: int) -> tuple[list[Row], int]:
+        rows = [
+            row for kind in kinds for row in self.run(_PAGE_OF_KIND, kind=kind, after=after, upto=upto, count=count)
+        ]
+        found = sorted(rows, key=lambda row: int(row["id"]))[:count]
+        return found, found[-1]["id"] if len(found) == count else upto
 
 
 def log_events(events: Sequence[Row]) -> None:

@@ -18,11 +18,10 @@ from gateway.messages import Rate, Weight
 from gateway.pacing import after
 from gateway.records import Kind, Message, MessageState, Outcome
 from gateway.store.db import Row, Statement
-from gateway.store.inbox import InboxUnit
 from gateway.store.outbox import NEVER, OPTED_OUT, message
+from gateway.store.references import ReferenceUnit
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
-CLASH_MS = 5_000  #: after this a message is looked up again for which the carrier showed another's reference
 SWEEP = 200  #: messages settled unsent in one unit of work at most: it may hold up all others
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
@@ -78,7 +77,7 @@ _DROP_EMPTY_LANE = Statement(
 Weigh = Callable[[Message], Weight]
 
 
-class LaneUnit(InboxUnit):
+class LaneUnit(ReferenceUnit):
     """What a unit of work can do for the dispatcher."""
 
     def claim(self, carrier: str, owner: str, *, rate: Rate, weigh: Weigh, room: int, now: int) -> list[Message]:
@@ -117,7 +116,7 @@ class LaneUnit(InboxUnit):
         recipient turned out to have blocked the mask.
         """
         blocked = False
-        outcome = self._checked(outcome, now)
+        outcome = self.checked(outcome, now)
         sent = outcome.message
         lane = {"mask": sent.mask, "recipient": sent.recipient}
         ours = self._holds_for(owner, sent)
@@ -153,34 +152,14 @@ class LaneUnit(InboxUnit):
         rows = self.query(
             "UPDATE outbox SET state = 'expired', reason = 'not accepted within its validity', updated_at = :now "
             "WHERE state = 'queued' AND id IN (SELECT id FROM outbox WHERE state = 'queued' AND expires_at <= :now "
-            "ORDER BY expires_at LIMIT :count) RETURNING id, carrier, session, mask, recipient",
+            "ORDER BY expires_at LIMIT :count) RETURNING id, carrier, session, mask, recipient, reason",
             now=now,
             count=SWEEP,
         )
         for row in rows:
             self._close_if_empty(row)
-            self.add_event(
-                "message.expired",
-                now,
-                session=row["session"],
-                mask=row["mask"],
-                carrier=row["carrier"],
-                message=row["id"],
-            )
+            self.changed(row["id"], row, "expiry", MessageState.EXPIRED, now, reason=row["reason"])
         return len(rows)
-
-    def taken_refs(self, lane_of: Message) -> frozenset[str]:
-        """Return the references of the other messages of a lane that say the same: none of them is this one's."""
-        rows = self.query(
-            "SELECT carrier_ref FROM outbox WHERE mask = :mask AND recipient = :recipient AND text = :text "
-            "AND id <> :id AND carrier_ref <> '' AND created_at >= :since",
-            mask=lane_of.mask,
-            recipient=lane_of.recipient,
-            text=lane_of.text,
-            id=lane_of.id,
-            since=lane_of.created_at - 7 * 86_400_000,
-        )
-        return frozenset(row["carrier_ref"] for row in rows)
 
     def _account_free(self, carrier: str) -> int:
         rows = self.run(_ACCOUNT, carrier=carrier)
@@ -226,8 +205,8 @@ class LaneUnit(InboxUnit):
             id=head.id,
         )
         self._close_if_empty({"mask": head.mask, "recipient": head.recipient})
-        kind, of = f"message.{state.value}", {"mask": head.mask, "carrier": head.carrier, "session": head.session}
-        self.add_event(kind, now, message=head.id, detail=reason, **of)
+        cause = "expiry" if state is MessageState.EXPIRED else "opt_out"
+        self.changed(head.id, head.place, cause, state, now, reason=reason)
 
     def _look_again(self, mask: str, free_us: int, now: int) -> None:
         """Set when a mask is to be looked at next: when its pace allows and a lane is due, behind all due before."""
@@ -258,7 +237,14 @@ class LaneUnit(InboxUnit):
             now=now,
             uncounted=0 if outcome.counts else 1,
         )
+        if rows:
+            self._note_attempt(outcome, now)
         return bool(rows)
+
+    def _note_attempt(self, outcome: Outcome, now: int) -> None:
+        sent, reason, code = outcome.message, outcome.reason, outcome.code
+        of = sent.place
+        self.changed(sent.id, of, "attempt", outcome.state, now, reason=reason, code=code, attempt=sent.attempts + 1)
 
     def _follow_up(self, outcome: Outcome, now: int) -> bool:
         """Remember a block, apply receipts that were faster; return whether either says that the mask is blocked."""
@@ -270,29 +256,3 @@ class LaneUnit(InboxUnit):
                 self.take_receipt(sent.carrier, receipt, now)
                 blocked = blocked or receipt.opted_out
         return blocked
-
-    def _checked(self, outcome: Outcome, now: int) -> Outcome:
-        """Refuse a reference found by look-up that already belongs to another message: it is looked up again later.
-
-        One past its validity is given up, so that its lane goes on.
-        """
-        if not outcome.found or not self._belongs_to_another(outcome):
-            return outcome
-        over = outcome.message.expires_at <= now
-        return replace(
-            outcome,
-            state=MessageState.EXPIRED if over else MessageState.UNCERTAIN,
-            reason="the carrier took it for another message",
-            carrier_ref="",
-            due_at=now + CLASH_MS,
-            counts=False,
-        )
-
-    def _belongs_to_another(self, outcome: Outcome) -> bool:
-        rows = self.query(
-            "SELECT id FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref AND carrier_ref <> '' AND id <> :id",
-            carrier=outcome.message.carrier,
-            ref=outcome.carrier_ref,
-            id=outcome.message.id,
-        )
-        return bool(rows)

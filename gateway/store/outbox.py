@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus
 from gateway.records import INLINE, Kind, Leg, Message, MessageState, Outgoing
@@ -12,6 +13,7 @@ from gateway.store.session_lists import SessionListUnit
 
 NEVER = 1 << 62  #: ms; later than anything
 OPTED_OUT = "the recipient opted out"
+READDRESSED = "readdressed"  #: to another number of the same participant
 
 #: The pace row comes first: its lock is the mask's, so that no lane looks empty to one side and full to the other.
 _PACE = Statement(
@@ -33,8 +35,12 @@ _ENQUEUE = Statement(
     ":media, :kind, :session, :inbox, :state, :reason, '', 0, :now, :expires_at, NULL, :now, '') RETURNING id"
 )
 _RECEIPT_FOR = Statement(
-    "SELECT id, mask, recipient FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
+    "SELECT id, mask, recipient, session, carrier FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
     "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1"
+)
+_SET_STATE = Statement(
+    "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now "
+    "WHERE id = :id AND state = 'sent' RETURNING id"
 )
 
 #: Statuses in the order in which a message passes them.
@@ -68,6 +74,7 @@ class OutboxUnit(SessionListUnit):
     def record_inline(self, outgoing: Outgoing, *, now: int, inbox: int | None) -> Message:
         """Write down a message that travels inside the answer to a webhook, and return it."""
         id = self._insert_message(outgoing, MessageState.SENT, INLINE, now, now, inbox)
+        self.tell_state(id, outgoing.place, MessageState.SENT, now, INLINE)
         return self.message(id)
 
     def suppressed(self, outgoing: Outgoing, *, now: int, inbox: int | None = None) -> int | None:
@@ -75,44 +82,57 @@ class OutboxUnit(SessionListUnit):
         if outgoing.kind is Kind.KEYWORD or not self.has_opted_out(outgoing.recipient, outgoing.mask):
             return None
         id = self._insert_message(outgoing, MessageState.SUPPRESSED, OPTED_OUT, now, now, inbox)
-        of = {"session": outgoing.session, "mask": outgoing.mask, "carrier": outgoing.carrier}
-        self.add_event("message.suppressed", now, message=id, detail=OPTED_OUT, **of)
+        self.tell_state(id, outgoing.place, MessageState.SUPPRESSED, now, OPTED_OUT)
         return id
 
     def cancel(self, id: int, reason: str, now: int) -> bool:
         """Take back a message that is not at a carrier. Return False if it may be."""
         rows = self.query(
             "UPDATE outbox SET state = 'failed', reason = :reason, updated_at = :now "
-            "WHERE id = :id AND state = 'queued' RETURNING id",
+            "WHERE id = :id AND state = 'queued' RETURNING session, mask, carrier",
             id=id,
             reason=reason,
             now=now,
         )
+        for row in rows:
+            self.changed(id, row, "cancel", MessageState.FAILED, now, reason=reason)
         return bool(rows)
 
     def readdress(self, session: str, mask: str, recipient: str, leg: Leg, now: int) -> None:
         """Let what waits in a session for one number go to another leg instead, in the same order."""
         rows = self.query(
-            "UPDATE outbox SET state = 'failed', reason = 'readdressed', updated_at = :now WHERE mask = :mask "
+            "UPDATE outbox SET state = 'failed', reason = :reason, updated_at = :now WHERE mask = :mask "
             "AND recipient = :recipient AND session = :session AND state = 'queued' RETURNING *",
             mask=mask,
             recipient=recipient,
             session=session,
             now=now,
+            reason=READDRESSED,
         )
-        for one in sorted((message(row) for row in rows), key=lambda one: one.id):
-            self.run(_PACE, mask=leg.mask, carrier=leg.carrier, due=now)
-            self.run(_LANE, mask=leg.mask, recipient=leg.participant, due=now)
-            again = Outgoing(
-                carrier=leg.carrier,
-                mask=leg.mask,
-                recipient=leg.participant,
-                text=one.text,
-                media=one.media,
-                kind=one.kind,
-                session=session,
-            )
-            self._insert_message(again, MessageState.QUEUED, "", now, one.expires_at, None)
+        for row in sorted(rows, key=lambda row: int(row["id"])):
+            to = replace(_outgoing(message(row)), carrier=leg.carrier, mask=leg.mask, recipient=leg.participant)
+            self._put_again(row["id"], to, row["expires_at"], None, now)
+            self.changed(row["id"], row, "readdress", MessageState.FAILED, now, reason=READDRESSED, tell=False)
+
+    def replay(self, one: Message, carrier: str, *, now: int, validity_ms: int) -> int:
+        """Put a message that came to nothing at the end of its lane again, through `carrier`, and return the new id.
+
+        The unit must run alone, and its caller know that the pair still means whom it was for.
+        """
+        again = self._put_again(one.id, replace(_outgoing(one), carrier=carrier), now + validity_ms, one.inbox, now)
+        of = one.place | {"carrier": carrier}
+        self.changed(one.id, of, "replay", one.state, now, reason=one.reason, code=one.code, tell=False)
+        self.add_event("message.replayed", now, message=again, **of)
+        return again
+
+    def _put_again(self, id: int, outgoing: Outgoing, expires_at: int, inbox: int | None, now: int) -> int:
+        """Put a message into the outbox that takes the place of another."""
+        self.run(_PACE, mask=outgoing.mask, carrier=outgoing.carrier, due=now)
+        self.run(_LANE, mask=outgoing.mask, recipient=outgoing.recipient, due=now)
+        again = self._insert_message(outgoing, MessageState.QUEUED, "", now, expires_at, inbox)
+        self.query("UPDATE outbox SET replayed_as = :again WHERE id = :id", again=again, id=id)
+        self.query("UPDATE outbox SET replay_of = :id WHERE id = :again", again=again, id=id)
+        return again
 
     def message(self, id: int) -> Message:
         """Return a message by its id, which must exist."""
@@ -129,8 +149,9 @@ class OutboxUnit(SessionListUnit):
         row = rows[0]
         if receipt.opted_out:
             self.opt_out(row["recipient"], row["mask"], now)
+        self.note_receipt(row["id"], receipt.status.value, receipt.detail, receipt.code, now)
         if receipt.status in _FINAL:
-            self._set_state(row["id"], receipt, now)
+            self._set_state(row, receipt, now)
         return True
 
     def keep_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> None:
@@ -166,16 +187,11 @@ class OutboxUnit(SessionListUnit):
             for row in sorted(rows, key=lambda row: _PROGRESS.index(row["status"]))
         ]
 
-    def _set_state(self, id: int, receipt: DeliveryReceipt, now: int) -> None:
-        self.query(
-            "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now "
-            "WHERE id = :id AND state = 'sent'",
-            state=MessageState(receipt.status.value).value,
-            reason=receipt.detail,
-            code=receipt.code,
-            now=now,
-            id=id,
-        )
+    def _set_state(self, row: Row, receipt: DeliveryReceipt, now: int) -> None:
+        state = MessageState(receipt.status.value)
+        of = {"id": row["id"], "state": state.value, "reason": receipt.detail, "code": receipt.code}
+        if self.run(_SET_STATE, now=now, **of):
+            self.tell_state(row["id"], row, state, now, "")  # a carrier may quote the text: its words are no event's
 
     def _keep_receipt(self, carrier: str, receipt: DeliveryReceipt, now: int) -> None:
         self.query(
@@ -231,4 +247,20 @@ def message(row: Row) -> Message:
         expires_at=row["expires_at"],
         first_tried_at=row["first_tried_at"],
         carrier_ref=row["carrier_ref"],
+        updated_at=row["updated_at"],
+        inbox=row["inbox"],
+        replay_of=row["replay_of"],
+        replayed_as=row["replayed_as"],
+    )
+
+
+def _outgoing(one: Message) -> Outgoing:
+    return Outgoing(
+        carrier=one.carrier,
+        mask=one.mask,
+        recipient=one.recipient,
+        text=one.text,
+        media=one.media,
+        kind=one.kind,
+        session=one.session,
     )

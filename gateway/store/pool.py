@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from gateway.errors import NumberExists, NumberInUse, NumberUnknown
 from gateway.numbers import area
 from gateway.records import NumberFilter, NumberState, PoolFigures, PoolNumber
 from gateway.store.db import Row, Statement
-from gateway.store.events import EventUnit
+from gateway.store.history import HistoryUnit
 
 SHUFFLE = 1 << 62  #: numbers stand in random order along a column, so that one index look-up picks at random
 
@@ -54,7 +54,7 @@ _PAGE_OF_STATE = Statement(
 )
 
 
-class PoolUnit(EventUnit):
+class PoolUnit(HistoryUnit):
     """What a unit of work can do with the pool."""
 
     def add_number(self, number: str, carrier: str, region: str, now: int, *, label: str = "") -> None:
@@ -145,6 +145,27 @@ class PoolUnit(EventUnit):
                 return found, None
             looked += len(rows)
         return found, after
+
+    def pool_lows(self) -> set[tuple[str, str]]:
+        """Return the carriers and countries whose numbers are known to be few."""
+        return {(row["carrier"], row["region"]) for row in self.query("SELECT carrier, region FROM pool_lows")}
+
+    def note_pool_lows(self, low: Mapping[tuple[str, str], str], now: int) -> None:
+        """Take note of the carriers and countries with few numbers left, and tell of those that are news in words."""
+        for carrier, region in self.pool_lows() - low.keys():
+            self.query(
+                "DELETE FROM pool_lows WHERE carrier = :carrier AND region = :region", carrier=carrier, region=region
+            )
+        for (carrier, region), words in low.items():
+            news = self.query(
+                "INSERT INTO pool_lows (carrier, region, since) VALUES (:carrier, :region, :now) "
+                "ON CONFLICT (carrier, region) DO NOTHING RETURNING carrier",
+                carrier=carrier,
+                region=region,
+                now=now,
+            )
+            if news:
+                self.add_event("pool.low", now, carrier=carrier, detail=words)
 
     def pool_figures(self, now: int) -> list[PoolFigures]:
         """Return the figures of each carrier and country. Looks at every number and every lease."""

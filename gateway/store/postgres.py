@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, Statement, T, Tell, U, transaction
+from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
 
 try:
     import psycopg
@@ -117,8 +117,9 @@ class PostgresDatabase(Database[U]):
         self._mode.begin = begin
         with transaction(self._db):
             attempt.begun = True
-            unit = self._unit(self._db, _runner(self._db), words=WORDS["postgresql"], alone=begin != SHARED)
+            unit = self._unit(self._db, *_runners(self._db), words=WORDS["postgresql"], alone=begin != SHARED)
             result = work(unit)
+            unit.catch_up()
             attempt.committing = True
         if unit.told:
             self._tell(unit.told)
@@ -174,8 +175,8 @@ def _connect(url: str, connections: int) -> dataset.Database:
         ) from None
 
 
-def _runner(db: dataset.Database) -> Run:
-    """Return what runs statements on the driver's own connection of this thread's transaction."""
+def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
+    """Return what runs statements on the driver's own connection of this thread's transaction: one, or many alike."""
     driver: Any = db.executable.connection.driver_connection
     cursor: psycopg.Cursor[Row] = driver.cursor(row_factory=dict_row)
 
@@ -183,7 +184,13 @@ def _runner(db: dataset.Database) -> Run:
         cursor.execute(statement.postgresql, params, prepare=True)
         return cursor.fetchall() if cursor.description else []
 
-    return run
+    def run_many(statement: Statement, many: list[dict[str, Any]]) -> None:
+        if len(many) == 1:
+            run(statement, many[0])
+        else:
+            cursor.executemany(statement.postgresql, many)
+
+    return run, run_many
 
 
 def _facts(unit: Any) -> str:

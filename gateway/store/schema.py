@@ -158,7 +158,51 @@ CREATE INDEX events_carrier ON events (carrier, kind, id)
     WHERE kind IN ('carrier.paused', 'message.failed', 'message.parked');
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS)
+MESSAGES = """
+-- what became of each message, change by change; that it was put into the outbox, its row there says
+CREATE TABLE message_history (
+    id {serial}, message BIGINT NOT NULL, at BIGINT NOT NULL, cause TEXT NOT NULL, state TEXT NOT NULL,
+    reason TEXT NOT NULL, code TEXT NOT NULL, attempt BIGINT NOT NULL);
+CREATE INDEX message_history_of ON message_history (message, id);
+CREATE UNIQUE INDEX message_history_receipts ON message_history (message, state) WHERE cause = 'receipt';
+ALTER TABLE outbox ADD COLUMN replay_of BIGINT;
+ALTER TABLE outbox ADD COLUMN replayed_as BIGINT;
+
+-- what lists of messages go by: the latest first
+DROP INDEX outbox_session;
+DROP INDEX outbox_pair;
+CREATE INDEX outbox_session ON outbox (session, created_at, id);
+CREATE INDEX outbox_person ON outbox (recipient, created_at, id);
+CREATE INDEX outbox_mask ON outbox (mask, created_at, id);
+CREATE INDEX outbox_at ON outbox (created_at, id);
+CREATE INDEX outbox_failures ON outbox (state, created_at, id)
+    WHERE state IN ('undelivered', 'failed', 'expired', 'suppressed', 'blocked', 'parked');
+CREATE INDEX outbox_replayable ON outbox (created_at, id)
+    WHERE state IN ('failed', 'parked', 'expired', 'undelivered') AND replayed_as IS NULL;
+CREATE INDEX inbox_session ON inbox (session, received_at, id) WHERE session <> '';
+CREATE INDEX inbox_person ON inbox (sender, received_at, id);
+CREATE INDEX inbox_mask ON inbox (mask, received_at, id);
+CREATE INDEX inbox_at ON inbox (received_at, id);
+
+CREATE INDEX events_session ON events (session, id) WHERE session <> '';
+CREATE INDEX events_rare ON events (kind, id)
+    WHERE kind NOT IN ('message.received', 'message.sent', 'message.delivered');
+
+-- who called which mask, and what came of it
+CREATE TABLE calls (
+    id {serial}, carrier TEXT NOT NULL, ref TEXT NOT NULL, mask TEXT NOT NULL, caller TEXT NOT NULL,
+    session TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, at BIGINT NOT NULL);
+CREATE UNIQUE INDEX calls_ref ON calls (carrier, ref) WHERE ref <> '';
+CREATE INDEX calls_session ON calls (session, id) WHERE session <> '';
+CREATE INDEX calls_person ON calls (caller, id);
+CREATE INDEX calls_mask ON calls (mask, id);
+
+-- of which carrier's numbers in which country few are left, so that it is told once
+CREATE TABLE pool_lows (
+    carrier TEXT NOT NULL, region TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (carrier, region));
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES)
 
 
 def migrate(db: Database[U]) -> int:

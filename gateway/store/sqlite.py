@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, Statement, T, Tell, U, transaction
+from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
 from gateway.store.turn import Turn
 
 GROUP = 256  #: units in one transaction at most
@@ -90,7 +90,7 @@ class SqliteDatabase(Database[U]):
     def read(self, work: Callable[[U], T]) -> T:
         """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
         with _in_our_terms(), transaction(self._reader):
-            return work(self._unit(self._reader, _runner(self._reader), words=WORDS["sqlite"], alone=True))
+            return work(self._unit(self._reader, *_runners(self._reader), words=WORDS["sqlite"], alone=True))
 
     def close(self) -> None:
         """Finish what was handed in, then close every connection."""
@@ -135,8 +135,9 @@ class SqliteDatabase(Database[U]):
         try:
             with transaction(self._writer):
                 begun = True
-                unit = self._unit(self._writer, _runner(self._writer), words=WORDS["sqlite"], alone=True)
+                unit = self._unit(self._writer, *_runners(self._writer), words=WORDS["sqlite"], alone=True)
                 results = [_work(ticket, unit) for ticket in group]
+                unit.catch_up()
         except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
             for ticket in group:
                 if len(group) == 1 or not begun:
@@ -183,8 +184,8 @@ def _connect(url: str, begin: str, connections: int) -> dataset.Database:
     return db
 
 
-def _runner(db: dataset.Database) -> Run:
-    """Return what runs statements on the driver's own connection of this thread's transaction."""
+def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
+    """Return what runs statements on the driver's own connection of this thread's transaction: one, or many alike."""
     driver: Any = db.executable.connection.driver_connection
     cursor = driver.cursor()
     cursor.row_factory = sqlite3.Row
@@ -193,7 +194,10 @@ def _runner(db: dataset.Database) -> Run:
         rows: list[Row] = cursor.execute(statement.sqlite, params).fetchall()
         return rows
 
-    return run
+    def run_many(statement: Statement, many: list[dict[str, Any]]) -> None:
+        cursor.executemany(statement.sqlite, many)
+
+    return run, run_many
 
 
 def _look_at_the_file(path: str) -> None:

@@ -17,12 +17,14 @@ from gateway.errors import (
     ExternalIdTaken,
     GatewayError,
     InvalidNumber,
+    MessageUnknown,
     NoNumberFree,
     NumberExists,
     NumberInUse,
     NumberUnknown,
     OptOutUnknown,
     PairTaken,
+    ReplayRefused,
     SessionLive,
     SessionOver,
     SessionUnknown,
@@ -153,6 +155,17 @@ OPT_OUT_UNKNOWN = _type(
 )
 CARRIER_UNKNOWN = _type("carrier-unknown", 404, "There is no such carrier", "See `GET /v1/carriers`.")
 SESSION_UNKNOWN = _type("session-unknown", 404, "There is no such session", "See `GET /v1/sessions`.")
+MESSAGE_UNKNOWN = _type(
+    "message-unknown", 404, "There is no such message", "See `GET /v1/messages`. Old ones go after `GATEWAY_KEEP`."
+)
+NOT_REPLAYED = _type(
+    "not-replayed",
+    409,
+    "The message must not be sent again",
+    "`detail` says why: it did not come to nothing, it was sent again already, its recipient is not in its session any "
+    "more, or they have opted out.",
+)
+CALL_UNKNOWN = _type("call-unknown", 404, "There is no such call", "See `GET /v1/calls`.")
 
 #: What the core raises, as what it is answered. A subclass comes before its base.
 OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
@@ -168,6 +181,8 @@ OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
     SessionLive: SESSION_LIVE,
     SessionUnknown: SESSION_UNKNOWN,
     OptOutUnknown: OPT_OUT_UNKNOWN,
+    MessageUnknown: MESSAGE_UNKNOWN,
+    ReplayRefused: NOT_REPLAYED,
 }
 
 
