@@ -1,6 +1,28 @@
 """maskgate: a number-masking gateway. What a plugin author imports; the program is `gateway serve`."""
 
-from gateway.carrier import Carrier, CarrierSettings
+from gateway.calls import (
+    AskPin,
+    Audio,
+    Bridge,
+    Callee,
+    CallOutcome,
+    CallProgress,
+    CallRoute,
+    CallState,
+    CallStep,
+    Connect,
+    InboundCall,
+    Recording,
+    RecordingKind,
+    RecordingReport,
+    RecordingState,
+    Refuse,
+    Screen,
+    Step,
+    TakeMessage,
+    callback_url,
+)
+from gateway.carrier import Carrier, CarrierSettings, Event
 from gateway.client import CarrierSession
 from gateway.errors import (
     CarrierMisconfigured,
@@ -16,21 +38,13 @@ from gateway.errors import (
 from gateway.hookspecs import hookimpl
 from gateway.messages import (
     UNSUPPORTED,
-    Callee,
-    CallProgress,
-    CallRoute,
-    CallState,
     Channel,
-    Connect,
     DeliveryReceipt,
     DeliveryStatus,
-    Event,
-    InboundCall,
     InboundMessage,
     OptOut,
     OutboundMessage,
     Rate,
-    Refuse,
     Submission,
     Unsupported,
     WebhookRequest,
@@ -42,9 +56,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "UNSUPPORTED",
+    "AskPin",
+    "Audio",
+    "Bridge",
+    "CallOutcome",
     "CallProgress",
     "CallRoute",
     "CallState",
+    "CallStep",
     "Callee",
     "Carrier",
     "CarrierMisconfigured",
@@ -62,10 +81,17 @@ __all__ = [
     "PermanentSendError",
     "Rate",
     "RecipientOptedOut",
+    "Recording",
+    "RecordingKind",
+    "RecordingReport",
+    "RecordingState",
     "Refuse",
     "RetryableSendError",
+    "Screen",
     "SendError",
+    "Step",
     "Submission",
+    "TakeMessage",
     "Throttled",
     "UncertainSendError",
     "Unsupported",
@@ -74,5 +100,6 @@ __all__ = [
     "WebhookRequest",
     "WebhookResponse",
     "Weight",
+    "callback_url",
     "hookimpl",
 ]

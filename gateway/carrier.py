@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.calls import Audio, CallProgress, CallRoute, CallStep, InboundCall, Recording, RecordingReport
 from gateway.client import CarrierSession
+from gateway.errors import PermanentSendError
 from gateway.messages import (
     UNSUPPORTED,
-    CallRoute,
     Channel,
-    Event,
-    InboundCall,
+    DeliveryReceipt,
+    InboundMessage,
     OptOut,
     OutboundMessage,
     Rate,
@@ -25,6 +26,9 @@ from gateway.messages import (
     Weight,
 )
 from gateway.pacing import parts
+
+#: What a webhook says. One whose reference or whose people are too long for a store raises `WebhookMalformed`.
+Event = InboundMessage | DeliveryReceipt | InboundCall | CallStep | CallProgress | RecordingReport
 
 
 class CarrierSettings(BaseSettings):
@@ -115,9 +119,26 @@ class Carrier(ABC):
         """
         return WebhookResponse()
 
-    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
-        """Return `route` as instructions in the carrier's own language. Needed by carriers with `Channel.VOICE`."""
+    def answer_call(self, call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+        """Return `route` as instructions in the carrier's own language. Needed by carriers with `Channel.VOICE`.
+
+        A route names in `callback` the URL at which the carrier shall ask for the next step and tell how the call goes
+        on; `gateway.calls.callback_url` adds which, and `parse` finds it in the request's query. The URL cannot be
+        guessed, so what comes there is believed without a signature. A carrier that can be told everything at once
+        need not ask.
+        """
         raise NotImplementedError(f"{self.name} has no voice")
+
+    def fetch_recording(self, recording: Recording) -> Audio:
+        """Return a recording, read from the carrier with its credentials as it is asked for.
+
+        Raises a subclass of `SendError`: `PermanentSendError` where the carrier does not have it any more.
+        """
+        raise PermanentSendError(f"{self.name} keeps no recordings")
+
+    def delete_recording(self, recording: Recording) -> None:
+        """Let the carrier forget a recording, if it has not. Raises a subclass of `SendError`."""
+        raise PermanentSendError(f"{self.name} keeps no recordings")
 
     def weigh(self, message: OutboundMessage) -> Weight:
         """Return what `message` takes out of `rate`: its parts, unless the carrier counts otherwise.

@@ -22,8 +22,9 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import OutboundMessage, storable
+from gateway.messages import OutboundMessage
 from gateway.numbers import without_numbers
+from gateway.storable import storable
 
 Response = requests.Response
 

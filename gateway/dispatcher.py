@@ -23,7 +23,6 @@ from gateway.dispatching import Dispatching
 from gateway.errors import StoreUnavailable
 from gateway.housekeeping import sweep
 from gateway.logs import log_bug
-from gateway.messages import storable
 from gateway.owner import this_process
 from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
@@ -31,6 +30,7 @@ from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
 from gateway.sending import attempt
 from gateway.settings import Settings
+from gateway.storable import storable
 from gateway.store import NEVER, Store
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from gateway import masking
 from gateway.answers import NO_TEXTS
+from gateway.calls import Connect
 from gateway.carrier import Carrier
-from gateway.messages import Channel, Connect
+from gateway.messages import Channel
 from gateway.records import Lease, Leg, PoolNumber
 from gateway.settings import Settings
 from gateway.store import Tx

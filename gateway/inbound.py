@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import answers, masking, sessions, unreachable
-from gateway.carrier import Carrier
+from gateway.calls import CallRoute, Connect, InboundCall
+from gateway.carrier import Carrier, Event
 from gateway.keywords import Keyword, keyword
-from gateway.messages import CallRoute, Connect, DeliveryReceipt, Event, InboundCall, InboundMessage
+from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.numbers import is_e164
 from gateway.records import Lease, Message, Outgoing
 from gateway.settings import Settings

@@ -6,7 +6,8 @@ the mask of *their* leg, and nobody's real number is in it.
 
 from __future__ import annotations
 
-from gateway.messages import Callee, CallRoute, Connect, InboundMessage, Refuse
+from gateway.calls import Callee, CallRoute, Connect, Refuse
+from gateway.messages import InboundMessage
 from gateway.records import Kind, Lease, Leg, Outgoing
 
 RING_SECONDS = 30

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from gateway.errors import WebhookMalformed
 from gateway.numbers import e164, without_numbers
+from gateway.storable import check_length, mend, storable
 
 
 class Channel(Enum):
@@ -124,8 +125,8 @@ class InboundMessage:
     form: str = ""  #: the plugin's own note of the language `acknowledge` must speak
 
     def __post_init__(self) -> None:
-        _mend(self, "carrier_ref", "sender", "recipient", "text", "form")
-        _check_length(self, "carrier_ref", "sender", "recipient")
+        mend(self, "carrier_ref", "sender", "recipient", "text", "form")
+        check_length(self, "carrier_ref", "sender", "recipient")
         object.__setattr__(self, "media", tuple(storable(url) for url in self.media))
 
 
@@ -153,7 +154,7 @@ class Submission:
     carrier_ref: str  #: what the carrier calls it; "" where it did not say
 
     def __post_init__(self) -> None:
-        _mend(self, "carrier_ref")
+        mend(self, "carrier_ref")
 
 
 class Unsupported(Enum):
@@ -185,100 +186,6 @@ class DeliveryReceipt:
     opted_out: bool = False  #: the recipient has blocked this number
 
     def __post_init__(self) -> None:
-        _mend(self, "carrier_ref", "code", "detail")
+        mend(self, "carrier_ref", "code", "detail")
         object.__setattr__(self, "detail", without_numbers(self.detail))  # it is kept, and shown to the operator
-        _check_length(self, "carrier_ref")
-
-
-# --- calls --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundCall:
-    """A person called one of our numbers and waits."""
-
-    carrier_ref: str
-    caller: str = field(repr=False)  #: E.164; else the carrier's own word (`anonymous`, a SIP address, "")
-    called: str = field(repr=False)  #: our number, the mask
-    form: str = ""  #: the plugin's own note of the language `answer_call` must speak
-
-    def __post_init__(self) -> None:
-        _mend(self, "carrier_ref", "caller", "called", "form")
-        _check_length(self, "carrier_ref", "caller", "called")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callee:
-    """Somebody to ring. `caller_id` is always the mask of the callee's own leg, never a participant's number."""
-
-    number: str = field(repr=False)
-    caller_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connect:
-    """The route of a call that goes through: ring the callees, first to answer wins."""
-
-    callees: tuple[Callee, ...]
-    ring_seconds: int = 30
-    limit_seconds: int = 14_400  #: the longest the call may last
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
-    """The route of a call that does not go through: say `words`, then hang up."""
-
-    words: str
-
-
-CallRoute = Connect | Refuse
-
-
-class CallState(Enum):
-    """How far a call has come."""
-
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallProgress:
-    """A carrier's word on how a call goes on. Nothing is to be done about it."""
-
-    carrier_ref: str
-    state: CallState
-    outcome: str = ""  #: the carrier's own word: completed, busy, no-answer …
-    seconds: int | None = None  #: how long it lasted
-
-    def __post_init__(self) -> None:
-        _mend(self, "carrier_ref", "outcome")
-        _check_length(self, "carrier_ref")
-
-
-#: What a webhook says. One whose reference or whose people are longer than `LONGEST` raises `WebhookMalformed`.
-Event = InboundMessage | DeliveryReceipt | InboundCall | CallProgress
-
-LONGEST = 255  #: characters of a carrier's reference, of a number, name or SIP address: no database takes any key
-
-
-def storable(text: str) -> str:
-    """Return `text` without NUL and with each lone surrogate as `?`: what is left, every store and carrier takes."""
-    if text.isascii():
-        return text.replace("\x00", "")
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-
-
-def _mend(frozen: Any, *names: str) -> None:
-    """Make the strings of a new object storable: what a carrier wrote must not be what the store stumbles over."""
-    for name in names:
-        value = getattr(frozen, name)
-        mended = storable(value)
-        if mended is not value:
-            object.__setattr__(frozen, name, mended)
-
-
-def _check_length(event: Any, *names: str) -> None:
-    for name in names:
-        if len(getattr(event, name)) > LONGEST:
-            raise WebhookMalformed(f"{name} has {len(getattr(event, name))} characters")
+        check_length(self, "carrier_ref")

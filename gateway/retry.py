@@ -14,8 +14,9 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import Submission, storable
+from gateway.messages import Submission
 from gateway.records import Message, MessageState, Outcome
+from gateway.storable import storable
 
 CAP_MS = 300_000  #: the longest delay between two attempts
 PROBE_CAP_MS = 30_000  #: the longest delay between two probes of a carrier that is out

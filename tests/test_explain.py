@@ -6,7 +6,8 @@ import pytest
 from scripted import Scripted
 
 from gateway import explain, inbound, opening, sessions
-from gateway.messages import Channel, Connect, InboundCall, InboundMessage
+from gateway.calls import Connect, InboundCall
+from gateway.messages import Channel, InboundMessage
 from gateway.opening import Opening, Person
 from gateway.records import Session
 from gateway.settings import read_settings

@@ -10,7 +10,8 @@ import pytest
 from gateways import TOKEN, api, carrier_for, gateway, network
 from worlds import ANN, BOB, CARRIERS, MASK, NO_SESSION, World, world
 
-from gateway.messages import Connect, DeliveryStatus, Refuse
+from gateway.calls import Connect, Refuse
+from gateway.messages import DeliveryStatus
 from gateway.testing.network import Fault
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway import masking, numbers, pacing, retry
+from gateway.calls import Callee, Connect, InboundCall, Refuse
 from gateway.errors import (
     CarrierMisconfigured,
     InvalidNumber,
@@ -20,20 +21,11 @@ from gateway.errors import (
     Throttled,
     UncertainSendError,
 )
-from gateway.messages import (
-    Callee,
-    Connect,
-    InboundCall,
-    InboundMessage,
-    OutboundMessage,
-    Refuse,
-    Submission,
-    WebhookRequest,
-    storable,
-)
+from gateway.messages import InboundMessage, OutboundMessage, Submission, WebhookRequest
 from gateway.owner import is_gone, this_process
 from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Session
 from gateway.retry import CLOSED, Attempt, Circuit, Expired, Held, Reach
+from gateway.storable import storable
 
 ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 

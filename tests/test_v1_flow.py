@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from gateways import TOKEN, api, carrier_for, gateway, network
 
-from gateway.messages import Connect, Refuse
+from gateway.calls import Connect, Refuse
 from gateway.server import Gateway
 from gateway.testing.network import Handset, Network
 

@@ -12,9 +12,10 @@ from scripted import Scripted
 from wsgi import Answer, Client, SettableClock
 
 from gateway import inbound, sessions
+from gateway.calls import InboundCall
 from gateway.dispatcher import Dispatcher
 from gateway.errors import PermanentSendError, RetryableSendError
-from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundCall, InboundMessage
+from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage
 from gateway.records import Leg, Origin
 from gateway.store import Tx
 

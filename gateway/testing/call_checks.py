@@ -10,17 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gateway.calls import Callee, Connect, InboundCall, Refuse
 from gateway.carrier import Carrier
-from gateway.messages import (
-    Callee,
-    Channel,
-    Connect,
-    InboundCall,
-    InboundMessage,
-    OutboundMessage,
-    Refuse,
-    WebhookResponse,
-)
+from gateway.messages import Channel, InboundMessage, OutboundMessage, WebhookResponse
 from gateway.testing.cases import MESSAGE, Acknowledges, Answers
 from gateway.testing.kit import Kit, digits
 from gateway.testing.webhook_checks import DIFFICULT_TEXT

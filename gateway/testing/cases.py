@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.calls import CallRoute, InboundCall
+from gateway.carrier import Event
 from gateway.errors import SendError
-from gateway.messages import (
-    CallRoute,
-    Event,
-    InboundCall,
-    OutboundMessage,
-    Submission,
-    WebhookRequest,
-    WebhookResponse,
-)
+from gateway.messages import OutboundMessage, Submission, WebhookRequest, WebhookResponse
 
 #: What a row sends or looks up unless it says otherwise.
 MESSAGE = OutboundMessage(

@@ -12,17 +12,10 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from gateway.carrier import Carrier
+from gateway.calls import CallProgress, InboundCall
+from gateway.carrier import Carrier, Event
 from gateway.errors import WebhookMalformed, WebhookRejected
-from gateway.messages import (
-    CallProgress,
-    DeliveryReceipt,
-    Event,
-    InboundCall,
-    InboundMessage,
-    WebhookRequest,
-    WebhookResponse,
-)
+from gateway.messages import DeliveryReceipt, InboundMessage, WebhookRequest, WebhookResponse
 from gateway.numbers import party
 from gateway.testing import garbage
 from gateway.testing.cases import Receives

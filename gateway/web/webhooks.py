@@ -12,20 +12,11 @@ from dataclasses import dataclass, field
 import bottle
 
 from gateway import inbound
-from gateway.carrier import Carrier
+from gateway.calls import CallProgress, CallRoute, InboundCall
+from gateway.carrier import Carrier, Event
 from gateway.errors import StoreUnavailable, WebhookMalformed, WebhookRejected
 from gateway.logs import log_bug
-from gateway.messages import (
-    CallProgress,
-    CallRoute,
-    DeliveryReceipt,
-    Event,
-    InboundCall,
-    InboundMessage,
-    OutboundMessage,
-    WebhookRequest,
-    WebhookResponse,
-)
+from gateway.messages import DeliveryReceipt, InboundMessage, OutboundMessage, WebhookRequest, WebhookResponse
 from gateway.numbers import without_numbers
 from gateway.records import Message
 from gateway.sending import to_carrier

@@ -16,17 +16,9 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
+from gateway.calls import Callee, CallProgress, CallRoute, Connect, InboundCall, Refuse
 from gateway.errors import InvalidNumber
-from gateway.messages import (
-    Callee,
-    CallProgress,
-    CallRoute,
-    Connect,
-    DeliveryReceipt,
-    InboundCall,
-    InboundMessage,
-    Refuse,
-)
+from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.numbers import e164
 from gateway.testing.network import Answer, Face, Lookup, Ping, Record, Refusal, Refused, Request, Send, Webhook
 from gateway.testing.network.wire import UNAUTHORIZED, UNKNOWN, answer_json, unreadable

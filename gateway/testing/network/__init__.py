@@ -18,15 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from gateway.messages import (
-    CallProgress,
-    CallState,
-    Connect,
-    DeliveryReceipt,
-    DeliveryStatus,
-    InboundCall,
-    InboundMessage,
-)
+from gateway.calls import CallProgress, CallState, Connect, InboundCall
+from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage
 from gateway.testing.network.control import Control
 from gateway.testing.network.face import Face
 from gateway.testing.network.faults import Fault, Faults, by_chance, no_faults

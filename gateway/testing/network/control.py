@@ -17,8 +17,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gateway.calls import Connect, Refuse
 from gateway.errors import InvalidNumber
-from gateway.messages import Connect, Refuse
 from gateway.numbers import e164
 from gateway.testing.network.faults import Fault, by_chance
 from gateway.testing.network.wire import (

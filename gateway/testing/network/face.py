@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from uuid import uuid4
 
-from gateway.messages import CallProgress, CallRoute, DeliveryReceipt, InboundCall, InboundMessage
+from gateway.calls import CallProgress, CallRoute, InboundCall
+from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.testing.network.ledger import Record
 from gateway.testing.network.wire import Answer, Lookup, Ping, Refusal, Request, Send, Webhook
 

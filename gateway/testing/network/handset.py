@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.messages import CallRoute
+from gateway.calls import CallRoute
 from gateway.testing.network.wire import Answer
 
 if TYPE_CHECKING:

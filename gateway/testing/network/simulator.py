@@ -23,17 +23,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.calls import Callee, CallProgress, CallRoute, Connect, InboundCall, Refuse
 from gateway.errors import InvalidNumber
-from gateway.messages import (
-    Callee,
-    CallProgress,
-    CallRoute,
-    Connect,
-    DeliveryReceipt,
-    InboundCall,
-    InboundMessage,
-    Refuse,
-)
+from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.numbers import e164
 from gateway.testing.network.face import Face
 from gateway.testing.network.ledger import Record

@@ -22,7 +22,7 @@ from gateway import (
     WebhookResponse,
     hookimpl,
 )
-from gateway.messages import CallRoute
+from gateway.calls import CallRoute
 from gateway_signalwire import answers, api, calls, fields, messages, routes
 from gateway_signalwire.settings import SignalWireSettings
 from gateway_signalwire.signature import is_signed

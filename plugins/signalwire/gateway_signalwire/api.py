@@ -19,8 +19,8 @@ from gateway import (
     RetryableSendError,
     Submission,
 )
-from gateway.messages import storable
 from gateway.numbers import party
+from gateway.storable import storable
 from gateway_signalwire.answers import MOST_MEDIA
 from gateway_signalwire.errors import body_of, raise_refusal
 from gateway_signalwire.settings import SignalWireSettings

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import WebhookMalformed, WebhookRequest
-from gateway.messages import storable
 from gateway.numbers import e164, party
+from gateway.storable import storable
 
 Fields = Mapping[str, Any]
 

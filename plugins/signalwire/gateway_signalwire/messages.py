@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from gateway import DeliveryReceipt, DeliveryStatus, Event, InboundMessage, WebhookMalformed
-from gateway.messages import storable
+from gateway.storable import storable
 from gateway_signalwire import fields as f
 from gateway_signalwire.errors import is_opt_out, meaning
 from gateway_signalwire.fields import Fields
