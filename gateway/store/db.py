@@ -109,7 +109,10 @@ class Database(ABC, Generic[U]):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what was handed in, then close every connection."""
+        """Refuse what comes from now on, finish what was handed in and what runs, then close every connection.
+
+        Waits for a bounded time: a unit that takes longer keeps its connection until it is over.
+        """
 
 
 @contextmanager
