@@ -73,6 +73,7 @@ class Dispatcher(Dispatching):
         self._bell = threading.Condition()
         self._rung = False
         self._stopping = False
+        self._given_up = False  # the store is closed by now: what comes back is settled by the next who starts
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._next_housekeeping = 0
         self._next_renewal = 0
@@ -93,6 +94,7 @@ class Dispatcher(Dispatching):
         self.ring()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._given_up = True
         self._pool_watch.join()
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)
@@ -118,7 +120,7 @@ class Dispatcher(Dispatching):
     def _run(self) -> None:
         while True:
             wake_at = self._turn_or_log()
-            if self._stopping and not self._busy():
+            if self._stopping and (self._given_up or not self._busy()):
                 return
             if not self._stopping:
                 self._pool_watch.step(self._clock())  # beside the turns: `stop` waits for it

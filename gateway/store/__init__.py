@@ -12,11 +12,10 @@ from typing import TypeVar
 
 from gateway.errors import ConfigError
 from gateway.store.calls import CallFilter
-from gateway.store.db import Database, Row
+from gateway.store.db import LOOK, Database, Row
 from gateway.store.events import log_events
 from gateway.store.message_lists import MessageFilter
 from gateway.store.outbox import NEVER
-from gateway.store.pool import LOOK
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.pruning import PruningUnit
 from gateway.store.schema import migrate

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from gateway.store.db import Row, Statement, Unit
+from gateway.store.db import Row, Statement, Unit, looks
 
 #: What says how a carrier stands.
 _OF_CARRIER = Statement(
@@ -21,8 +21,6 @@ _OF_CARRIER = Statement(
 
 log = logging.getLogger(__name__)
 
-LOOK = 2048  #: events that one page looks at, at most
-_CHUNK = 256
 
 _ADD = Statement(
     "INSERT INTO events (at, kind, session, mask, carrier, message, detail) "
@@ -121,15 +119,15 @@ class EventUnit(Unit):
         statement = _PAGE_OF_SESSION if session else _PAGE
         of = {"session": session} if session else {}
         found: list[Row] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(statement, after=after, upto=upto, count=_CHUNK, **of)
+        for size in looks(count):
+            rows = self.run(statement, after=after, upto=upto, count=size, **of)
             for row in rows:
                 after = row["id"]
                 if not kinds or row["kind"] in kinds:
                     found.append(row)
                     if len(found) == count:
                         return found, after
-            if len(rows) < _CHUNK:
+            if len(rows) < size:
                 return found, upto
         return found, after
 

@@ -202,7 +202,12 @@ CREATE TABLE pool_lows (
     carrier TEXT NOT NULL, region TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (carrier, region));
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES)
+LEAN = """
+-- whoever looks for a mask's sessions finds them by legs_mask_seq
+DROP INDEX legs_mask;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN)
 
 
 def migrate(db: Database[U]) -> int:

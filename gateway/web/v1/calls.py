@@ -9,8 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gateway.keys import Role
 from gateway.past import Call as Record
-from gateway.store import CallFilter, Tx
-from gateway.store.calls import LOOK
+from gateway.store import LOOK, CallFilter, Tx
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway.feed import KINDS, EventFilter
 from gateway.keys import Role
-from gateway.store import Row
-from gateway.store.events import LOOK
+from gateway.store import LOOK, Row
 from gateway.web.context import Context
 from gateway.web.v1.message_models import Direction, WrittenId, written_id
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation

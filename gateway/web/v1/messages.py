@@ -11,8 +11,8 @@ from gateway.past import Change as ChangeRecord
 from gateway.past import Received
 from gateway.records import Message as Record
 from gateway.records import MessageState
-from gateway.store import MessageFilter, Tx
-from gateway.store.message_lists import FIRST_PAGE, LOOK, RECEIVED
+from gateway.store import LOOK, MessageFilter, Tx
+from gateway.store.message_lists import FIRST_PAGE, RECEIVED
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading, writing

@@ -59,10 +59,9 @@ def list_sessions(tx: Tx, call: Call[Nothing, ListSessions, Nothing]) -> Answer:
         mask=asked.mask or "",
     )
     (before,) = paging.after(call, int) or (paging.GREATEST,)
-    rows = tx.session_page(wanted, int(before), asked.limit + 1)
-    shown = rows[: asked.limit]
-    last = (shown[-1].seq,) if len(rows) > asked.limit else None
-    return Answer(body=paging.Page[Shown](data=[_shown(row) for row in shown], next=paging.write(call, last)))
+    found, on = tx.session_page(wanted, int(before), asked.limit)
+    next = paging.write(call, None if on is None else (on,))
+    return Answer(body=paging.Page[Shown](data=[_shown(one) for one in found], next=next))
 
 
 def open_session(tx: Tx, call: Call[Nothing, Nothing, OpenSession]) -> Answer:
