@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import dotenv
@@ -19,9 +18,11 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
 from gateway.errors import ConfigError
+from gateway.fields import SettingRow
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
+from gateway.remote import VARIABLES
 from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
@@ -167,16 +168,6 @@ class Settings(Wording):
         return self._warnings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingRow:
-    """One variable, for docs and messages."""
-
-    variable: str
-    default: str  #: as it would be written in the environment; "": unset
-    description: str
-    example: str
-
-
 def settings_table() -> tuple[SettingRow, ...]:
     """Return every variable of the gateway's own, in the order of `Settings`."""
     return tuple(
@@ -254,7 +245,7 @@ def _short_secrets(settings: Settings) -> list[str]:
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    known = [row.variable for row in settings_table()]
+    known = [row.variable for row in (*settings_table(), *VARIABLES)]
     lines = []
     for name in sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known):
         nearest = difflib.get_close_matches(name.upper(), known, n=1)
