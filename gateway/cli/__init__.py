@@ -13,15 +13,8 @@ import click
 
 import gateway
 from gateway import logs
-from gateway.cli import installed, running
-from gateway.cli.completing import completion
-from gateway.cli.events import events
-from gateway.cli.explaining import explain
+from gateway.cli import completing, events, explaining, installed, messages, others, pool, running, sessions
 from gateway.cli.frame import Commands, speak_any_language
-from gateway.cli.messages import messages
-from gateway.cli.others import calls, opt_outs
-from gateway.cli.pool import pool
-from gateway.cli.sessions import sessions
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,7 +53,15 @@ def main(ctx: click.Context) -> None:
     logs.configure(logging.WARNING)
 
 
-LOCAL = (running.serve, running.dispatch, running.demo, installed.carriers, installed.check, completion)
-REMOTE = (pool, sessions, messages, events, explain, opt_outs, calls)
+LOCAL = (running.serve, running.dispatch, running.demo, installed.carriers, installed.check, completing.completion)
+REMOTE = (
+    pool.pool,
+    sessions.sessions,
+    messages.messages,
+    events.events,
+    explaining.explain,
+    others.opt_outs,
+    others.calls,
+)
 for command in (*LOCAL, *REMOTE):
     main.add_command(command)

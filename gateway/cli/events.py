@@ -31,7 +31,10 @@ _WHERE = named(after="--since", since="--since", kind="--kind", session="--sessi
 
 @click.group()
 def events() -> None:
-    """What happens: sessions opened and ended, messages sent and failed, carriers out and back."""
+    """What happens, as it happens.
+
+    Sessions opened and ended, messages sent and failed, carriers out and back.
+    """
 
 
 @events.command()

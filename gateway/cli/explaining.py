@@ -32,10 +32,11 @@ _WHERE = named(number="MASK", **{"from": "--from"})
 @remote
 @json_document
 def explain(api: Api, mask: str, sender: str, only: str | None, as_json: bool) -> None:
-    """Say what would happen if somebody texted or called a mask now, and why.
+    """Say what a text or call would come to.
 
-    Nothing is sent, and no carrier is asked. The session is the one that the pair of mask and sender means; what
-    happens to a text and to a call is told apart, with everybody whom it would be for.
+    What would happen if somebody texted or called a mask now, and why. Nothing is sent, and no carrier is asked. The
+    session is the one that the pair of mask and sender means; a text and a call are told of apart, with everybody whom
+    each would be for.
     """
     found = api.get(path("masks", mask, "explain"), {"from": sender}, where=_WHERE)
     if as_json:

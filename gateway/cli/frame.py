@@ -58,7 +58,7 @@ class Commands(click.Group):
             raise click.UsageError(_without_numbers(error.format_message()), error.ctx) from None
         except GatewayError as error:
             tell(str(error))
-            ctx.exit(error.exit_code if isinstance(error, CommandFailed) else Exit.WRONG)
+            ctx.exit(int(error.exit_code) if isinstance(error, CommandFailed) else int(Exit.WRONG))
         except KeyboardInterrupt:
             tell("interrupted")
             ctx.exit(Exit.INTERRUPTED)

@@ -34,7 +34,10 @@ _WHERE = named(
 
 @click.group("opt-outs")
 def opt_outs() -> None:
-    """People who want no texts: who wrote STOP, whom a carrier blocks, whom you add."""
+    """People who want no texts.
+
+    Those who wrote STOP, those whom a carrier blocks, those whom you add.
+    """
 
 
 @opt_outs.command("list")
