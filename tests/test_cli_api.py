@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,12 +12,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from commands import ADMIN, FAILS, OPERATOR, READER, Cli, served
 from program import until
 
 from gateway import feed, replay
-from gateway.cli import REMOTE, events, messages, pool, replaying
+from gateway.cli import REMOTE, events, main, messages, pool, replaying
 from gateway.cli.frame import Exit
 from gateway.cli.importing import MOST
 from gateway.records import MessageState, NumberState
@@ -364,6 +367,44 @@ def test_what_click_does_not_understand_is_not_repeated_if_it_is_a_number(cli: C
     assert "Got unexpected extra argument (•••)" in result.stderr
 
 
+# --- what the README says ---------------------------------------------------------------------------------
+
+
+def section() -> str:
+    return (
+        (Path(__file__).parent.parent / "README.md")
+        .read_text()
+        .partition("## From the command line")[2]
+        .partition("\n## ")[0]
+    )
+
+
+def test_the_session_of_the_readme_is_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = section().partition("```console\n$ cat numbers.csv\n")[2].partition("```")[0]
+    file, *commands = re.split(r"^\$ gateway ", block, flags=re.MULTILINE)
+    Path("numbers.csv").write_text(file)
+    assert len(commands) == 3
+    with served(tmp_path) as one:
+        for command in commands:
+            line, _, shown = command.partition("\n")
+            assert steady(Cli(one.url)(*shlex.split(line)).stdout) == steady(shown)
+
+
+def steady(text: str) -> str:
+    """Return a text without what differs from run to run."""
+    return re.sub(r"\b[0-9a-f]{32}\b", "ID", re.sub(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}", "TIME", text))
+
+
+def test_the_tables_of_the_readme_are_the_variables_and_the_exit_codes() -> None:
+    rows = re.findall(r"^\| `(GATEWAY_\w+)` \| (.*?) \| (.*) \|$", section(), re.MULTILINE)
+    assert rows == [(r.variable, f"`{r.default}`" if r.default else "–", r.description) for r in VARIABLES]
+    codes = re.findall(r"^\| ([0-9, ]+) \| ", section(), re.MULTILINE)
+    assert sorted(int(code) for cell in codes for code in cell.split(",")) == sorted(Exit)
+    helped = re.findall(r"^ +([0-9]+)  |; ([0-9]+):", main.get_help(click.Context(main)), re.MULTILINE)
+    assert sorted(int(code) for pair in helped for code in pair if code) == sorted(Exit)
+
+
 # --- keys and roles ---------------------------------------------------------------------------------------
 
 
@@ -420,6 +461,7 @@ def test_a_dotenv_file_says_where_and_which_key(running: Gateway, tmp_path: Path
 def test_the_gateway_itself_knows_both_variables(settings, monkeypatch) -> None:
     for row in VARIABLES:
         monkeypatch.setenv(row.variable, row.example)
+    monkeypatch.setenv("GATEWAY_API_KEYS", "a-key-that-is-long-enough")
     monkeypatch.setenv("GATEWAY_API_KEYZ", "x")
     assert [line.partition(":")[0] for line in read_settings().warnings] == ["GATEWAY_API_KEYZ"]
 
