@@ -81,13 +81,14 @@ def import_file(
 
 
 def _lines_in(file: IO[bytes]) -> int | None:
-    """Return about how many lines a file has, None for what cannot be read twice."""
+    """Return how many lines a file has behind its head, None for what cannot be read twice."""
     if not file.seekable():
         return None
-    start = file.tell()
-    count = sum(part.count(b"\n") for part in iter(lambda: file.read(1 << 20), b""))
+    start, count, last = file.tell(), 0, b"\n"
+    for part in iter(lambda: file.read(1 << 20), b""):
+        count, last = count + part.count(b"\n"), part[-1:]
     file.seek(start)
-    return count
+    return max(0, count - (last == b"\n"))
 
 
 def _judge(api: Api, found: Iterable[Line | Bad], judged: IO[str], report: Report, bar: Progress) -> tuple[int, int]:
