@@ -16,6 +16,7 @@ from threading import Thread
 
 import pytest
 from commands import ADMIN, FAILS, Cli, served
+from demos import ANSI
 from program import environment, until
 
 from gateway.server import Gateway
@@ -205,6 +206,20 @@ def test_on_a_terminal_nothing_that_people_wrote_steers_it(cli: Cli) -> None:
     shown, _ = on_a_terminal(cli, "messages", "list", "--session", opened["id"])
     assert "\x1b[2J" not in shown
     assert "\x07" not in shown
+    cli("sessions", "end", opened["id"])
+
+
+def test_on_a_terminal_words_are_shortened_and_nothing_else(cli: Cli) -> None:
+    opened = cli.json("sessions", "open", "--participant", f"{ANN},name=Driver", "--participant", BOB)
+    [sent] = cli.json("messages", "send", opened["id"], "A text that is longer than there is room for", "--to", BOB)[
+        "data"
+    ]
+    shown, _ = on_a_terminal(cli, "messages", "list", "--session", opened["id"])
+    line = ANSI.sub("", shown).splitlines()[1]
+    assert "A text that is long…" in line
+    assert all(f" {word} " in line for word in (sent["mask"], BOB, "flowroute", opened["id"]))
+    listed, _ = on_a_terminal(cli, "sessions", "list", "--limit", "1")
+    assert f"{ANN} (Driver) on {opened['legs'][0]['mask']}, {BOB} on {sent['mask']} " in ANSI.sub("", listed)
     cli("sessions", "end", opened["id"])
 
 

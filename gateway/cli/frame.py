@@ -79,8 +79,11 @@ def speak_any_language() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
-def console(file: IO[str] | None = None) -> Console:
-    """Return what prints to `file`, standard output if it is None."""
+def console(file: IO[str] | None = None, *, endless: bool = False) -> Console:
+    """Return what prints to `file`, standard output if it is None; `endless`: whose lines have no end on terminals too.
+
+    What is too long for such a line goes on in the next, as it does with any program.
+    """
     from rich.console import Console
 
     class Pipe(Console):
@@ -89,7 +92,7 @@ def console(file: IO[str] | None = None) -> Console:
         def on_broken_pipe(self) -> NoReturn:
             raise BrokenPipeError
 
-    live = (file or sys.stdout).isatty()
+    live = (file or sys.stdout).isatty() and not endless
     return Pipe(file=file, width=None if live else NOT_A_TERMINAL, highlight=False, markup=False, emoji=False)
 
 

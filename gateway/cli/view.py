@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+GAP = "  "  #: between two columns
+SHORTEST = 20  #: letters to which a column is shortened
+
 #: Of states and outcomes, those that call for a look.
 STYLES = {
     "active": "green", "live": "green", "delivered": "green", "connected": "green", "relayed": "green",
@@ -112,8 +115,8 @@ def _print(rows: Sequence[Row], columns: Sequence[Column], before: Sequence[int]
     heads = [column.head for column in columns]
     widths = [max(map(cell_len, cells)) for cells in zip(*shown, heads, strict=True)]
     widths = [max(pair) for pair in zip(widths, before or widths, strict=True)]
-    out = console()
-    grid = _grid(columns, widths, out.is_terminal, with_heads=not before)
+    out = console(endless=True)
+    grid = _grid(columns, _fitting(columns, widths, console().width), with_heads=not before)
     for cells in shown:
         style = next((STYLES[cell] for cell in cells if cell in STYLES), "")
         grid.add_row(*cells, style=style)
@@ -126,14 +129,19 @@ def _print(rows: Sequence[Row], columns: Sequence[Column], before: Sequence[int]
     return widths
 
 
-def _grid(columns: Sequence[Column], widths: Sequence[int], on_terminal: bool, *, with_heads: bool) -> Table:
+def _fitting(columns: Sequence[Column], widths: Sequence[int], available: int) -> list[int]:
+    """Return how wide columns are to be: those that may be shortened are, so that a line has room for the others."""
+    over = sum(widths) + len(GAP) * (len(widths) - 1) - available
+    return [
+        max(min(width, SHORTEST), width - max(over, 0)) if column.cut else width
+        for column, width in zip(columns, widths, strict=True)
+    ]
+
+
+def _grid(columns: Sequence[Column], widths: Sequence[int], *, with_heads: bool) -> Table:
     from rich.table import Table
 
-    grid = Table(box=None, pad_edge=False, show_header=with_heads, header_style="dim")
+    grid = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=with_heads, header_style="dim")
     for column, width in zip(columns, widths, strict=True):
-        cut = column.cut and on_terminal
-        least = None if on_terminal else width
-        grid.add_column(
-            column.head, overflow="ellipsis" if cut else "fold", no_wrap=cut or not on_terminal, min_width=least
-        )
+        grid.add_column(column.head, overflow="ellipsis", no_wrap=True, min_width=width, max_width=width)
     return grid
