@@ -162,8 +162,10 @@ def test_a_number_never_changes_its_carrier_by_being_skipped(client: Client) -> 
 def test_a_dry_run_answers_what_the_run_does_and_adds_nothing(client: Client, numbers: list[str]) -> None:
     add(client, TN)
     body = {"numbers": given(*numbers), "existing": "skip"}
-    dry = client("POST", "/v1/pool/import", json=body | {"dry_run": True})
+    key = {"Idempotency-Key": "a-dry-run"}
+    dry = client("POST", "/v1/pool/import", json=body | {"dry_run": True}, headers=key)
     assert listed(client) == [TN]
+    assert client.context.store.read(lambda tx: tx.query("SELECT key FROM answers")) == []  # it may be tried again
     assert dry.json() == client("POST", "/v1/pool/import", json=body).json()
 
 

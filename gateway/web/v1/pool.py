@@ -75,11 +75,6 @@ def import_numbers(tx: Tx, call: Call[Nothing, Nothing, ImportNumbers]) -> Answe
     )
 
 
-def import_handler(call: Call[Nothing, Nothing, ImportNumbers]) -> Answer:
-    """Only what adds numbers holds up others that write, and is kept for its Idempotency-Key."""
-    return (reading if call.body.dry_run else writing)(import_numbers)(call)
-
-
 def get_number(tx: Tx, call: Call[NumberPath, Nothing, Nothing]) -> Answer:
     return _versioned(pool.get(tx, call.path.number))
 
@@ -205,7 +200,7 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             body=ImportNumbers,
             answers={200: Imported},
             problems=(NUMBER_EXISTS,),
-            handler=import_handler,
+            handler=writing(import_numbers, unless=lambda call: call.body.dry_run),
         ),
         Operation(
             method="GET",
