@@ -110,6 +110,10 @@ class Feed:
         finally:
             self._leave()
 
+    def before(self, at: int) -> int:
+        """Return the id of the last event before those of the time `at` (ms UTC). Raises `StoreUnavailable`."""
+        return self._store.read(lambda tx: tx.last_event_before(at))
+
     def close(self) -> None:
         """Let nobody wait any more."""
         self._closing.set()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import dotenv
@@ -19,9 +18,11 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
 from gateway.errors import ConfigError
+from gateway.fields import SettingRow
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
+from gateway.remote import KEY, VARIABLES
 from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
@@ -167,16 +168,6 @@ class Settings(Wording):
         return self._warnings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingRow:
-    """One variable, for docs and messages."""
-
-    variable: str
-    default: str  #: as it would be written in the environment; "": unset
-    description: str
-    example: str
-
-
 def settings_table() -> tuple[SettingRow, ...]:
     """Return every variable of the gateway's own, in the order of `Settings`."""
     return tuple(
@@ -226,7 +217,7 @@ def read_settings(**given: str) -> Settings:
         settings = Settings(**anything)
     except ValidationError as error:
         raise ConfigError(_in_words(error)) from None
-    settings._warnings = (*_short_secrets(settings), *_unknown(os.environ))
+    settings._warnings = (*_short_secrets(settings), *_key_of_commands(settings, os.environ), *_unknown(os.environ))
     return settings
 
 
@@ -253,10 +244,20 @@ def _short_secrets(settings: Settings) -> list[str]:
     ]
 
 
+def _key_of_commands(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return what to say where a key is set that is asked of nobody: a letter is missing, mostly."""
+    if settings.api_keys or KEY.variable not in environ:
+        return []
+    return [f"{KEY.variable}: is what commands send. What they must send is GATEWAY_API_KEYS, which is not set"]
+
+
 def _unknown(environ: Mapping[str, str]) -> list[str]:
     known = [row.variable for row in settings_table()]
+    commands = [row.variable for row in VARIABLES]  # which only commands read that talk to a gateway
     lines = []
-    for name in sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known):
+    for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
+        if name.upper() in (*known, *commands):
+            continue
         nearest = difflib.get_close_matches(name.upper(), known, n=1)
         lines.append(f"{name}: not a variable of the gateway" + (f". Is it {nearest[0]}?" if nearest else ""))
     return lines

@@ -338,7 +338,7 @@ def test_a_secret_that_can_be_guessed_is_named_but_taken() -> None:
 # --- typing errors ------------------------------------------------------------------------------
 
 TYPOS = [
-    ("GATEWAY_API_KEY", "Is it GATEWAY_API_KEYS?"),
+    ("GATEWAY_API_KEY", "must send is GATEWAY_API_KEYS, which is not set"),
     ("GATEWAY_QUARENTINE", "Is it GATEWAY_QUARANTINE?"),
     ("GATEWAY_DB_URL", "Is it GATEWAY_DATABASE_URL?"),
     ("GATEWAY_XYZZY", "GATEWAY_XYZZY: not a variable of the gateway"),

@@ -102,6 +102,22 @@ class EventUnit(Unit):
         self.catch_up()
         return int(self.query("SELECT COALESCE(MAX(id), 0) AS id FROM events")[0]["id"])
 
+    def last_event_before(self, at: int) -> int:
+        """Return an id behind which come the events from the time `at` on, 0 where that is all there are.
+
+        Looked for by halves, so that its cost hardly grows. Times follow ids, but for what several processes write at
+        the same moment, or while a clock is set back.
+        """
+        low, high = 0, self.last_event()  # of the answer
+        while low < high:
+            middle = (low + high) // 2
+            rows = self.run(_PAGE, after=middle, upto=high, count=1)
+            if rows and rows[0]["at"] < at:
+                low = int(rows[0]["id"])
+            else:
+                high = middle
+        return low
+
     def events(self, after: int = 0, count: int = 100, *, upto: int = (1 << 63) - 1) -> list[Row]:
         """Return events that came after the one with id `after`, oldest first, up to the one with id `upto`."""
         self.catch_up()

@@ -59,9 +59,11 @@ Wait = Annotated[
 
 
 class ReadEvents(Input):
-    after: Position = Field(
-        0, description=f"`next` of the page before; left out: from the oldest; `{LATEST}`: only what comes from now on"
+    after: Position | None = Field(
+        None,
+        description=f"`next` of the page before; left out: from the oldest; `{LATEST}`: only what comes from now on",
     )
+    since: Time | None = Field(None, description="Where `after` is left out: begin with the first event from this time")
     limit: Whole = Field(50, ge=1, le=200, description="The most events of one page")
     wait: Wait | None = Field(
         None,
@@ -97,6 +99,8 @@ def list_events(call: Call[Nothing, ReadEvents, Nothing]) -> Answer:
     asked, feed = call.query, call.context.dispatcher.feed
     wanted = EventFilter(kinds=asked.kind or frozenset(), session=asked.session or "")
     after = feed.complete() if asked.after == _LAST else asked.after
+    if after is None:
+        after = 0 if asked.since is None else feed.before(asked.since)
     page = feed.read(wanted, after, asked.limit, (asked.wait or 0) / 1000)
     return Answer(body=Events(data=[_shown(row) for row in page.events], next=str(page.last)))
 

@@ -91,6 +91,7 @@ def replay_messages(tx: Tx, call: Call[Nothing, Nothing, ReplayMessages]) -> Ans
         body=Replays(
             replayed=len(done.replayed),
             messages=[written_id(Direction.OUTBOUND, one) for one in done.replayed],
+            replaced=[written_id(Direction.OUTBOUND, one) for one in done.replaced],
             refused=[
                 NotReplayed(message=written_id(Direction.OUTBOUND, one.message), why=one.why) for one in done.refused
             ],
