@@ -17,20 +17,20 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, fi
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
+from gateway.callbacks.settings import CallbackSettings
 from gateway.errors import ConfigError
 from gateway.fields import SettingRow
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
 from gateway.remote import KEY, VARIABLES
-from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
 SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
 HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
 
 
-class Settings(Wording):
+class Settings(CallbackSettings):
     """What the environment says. `read_settings` builds it.
 
     Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.

@@ -27,6 +27,8 @@ MAY_SCAN = {
     "session_lists._PAGE_OF_MASK": "the legs of one page, which an index found",
     "session_lists.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
+    "callbacks.callback_owners": "an index of the claimed lines alone",
+    "callbacks.set_back": "once for each time somebody sets the clock back; endpoints have a row each",
     "circuits.set_back": "a row for each carrier that fails",
     "claims.set_back": "once for each time somebody sets the clock back",
     "claims._WAITING": "what it counts itself, 10,000 rows at most",

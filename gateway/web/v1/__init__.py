@@ -8,14 +8,14 @@ from typing import Any
 import bottle
 
 from gateway.web.context import Context
-from gateway.web.v1 import calls, carriers, docs, events, masks, messages, openapi, opt_outs, pool, sessions
+from gateway.web.v1 import callbacks, calls, carriers, docs, events, masks, messages, openapi, opt_outs, pool, sessions
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.routes import make_routes
 
 Table = tuple[Operation[Any, Any, Any], ...]
 
 #: One for each resource, in the order of the docs.
-RESOURCES = (pool, sessions, masks, messages, calls, opt_outs, carriers, events)
+RESOURCES = (pool, sessions, masks, messages, calls, opt_outs, carriers, events, callbacks)
 
 
 def make_app(context: Context) -> bottle.Bottle:
