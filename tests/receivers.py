@@ -128,6 +128,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if len(body) < int(self.headers["Content-Length"]):  # its sender was killed meanwhile
+                self.close_connection = True
+                return
             got = Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             reply = receiver.handle(got)
             if not reply.status:
