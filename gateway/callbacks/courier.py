@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 POLL = 0.2  #: seconds between two looks at the store when nothing comes back
 HOUSEKEEPING_MS = 1_000
 RENEWAL_MS = 5_000
+SWEEPS = 8  #: of what is past its validity, in one go
 CHUNK = 200  #: events that are put in line in one go at most
 
 #: Returns the body of the callback about an event: a unit of work that only reads.
@@ -248,8 +249,11 @@ class Courier:
                 self._store.write(partial(_take_over, owner=holder, by=by, now=now))
 
     def _expire(self, now: int) -> None:
-        while counts := self._store.write(lambda tx: tx.expire_callbacks(now)):
-            for name, count in counts.items():
+        """Give up what is past its validity; after a long outage a little at a time, as it holds up all others."""
+        for _ in range(SWEEPS):
+            if self._store.read(lambda tx: tx.next_callback_expiry()) > now:
+                return
+            for name, count in self._store.write(lambda tx: tx.expire_callbacks(now)).items():
                 log.warning("%d callbacks to %s are dead: not delivered within their validity", count, name)
 
 

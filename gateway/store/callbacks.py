@@ -13,6 +13,7 @@ from gateway.callbacks.records import Callback, CallbackState, Draft, EndpointSt
 from gateway.retry import Circuit
 from gateway.store.calls import CallUnit
 from gateway.store.db import Row, Statement
+from gateway.store.outbox import NEVER
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 SWEEP = 200  #: callbacks that go in one unit of work at most
@@ -77,6 +78,7 @@ _UNSTART = Statement(
 _MAKE_DUE = Statement(
     "UPDATE callback_lines SET due_at = :now WHERE endpoint = :endpoint AND owner = '' AND due_at > :now"
 )
+_NEXT_EXPIRY = Statement("SELECT MIN(expires_at) AS at FROM callbacks WHERE state = 'waiting'")
 _LET_GO_ON = Statement(
     "UPDATE callback_lines SET due_at = :now WHERE endpoint = :endpoint AND session = :session AND owner = '' "
     "AND due_at > :now"
@@ -224,6 +226,11 @@ class CallbackUnit(CallUnit):
             self.run(_DROP_EMPTY, **line)
             freed += 1
         return freed
+
+    def next_callback_expiry(self) -> int:
+        """Return when the validity of a waiting callback ends next (ms), or `NEVER`."""
+        at = self.run(_NEXT_EXPIRY)[0]["at"]
+        return NEVER if at is None else int(at)
 
     def expire_callbacks(self, now: int) -> Mapping[str, int]:
         """Give up waiting callbacks past their validity, a bounded number. Return how many, by endpoint.

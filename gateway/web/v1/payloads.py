@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from pydantic import Field
 
 from gateway.errors import SessionUnknown
+from gateway.logs import log_bug
 from gateway.numbers import masked
 from gateway.store import Row, Tx
 from gateway.web.v1 import calls, events, messages, session_handlers
@@ -15,6 +17,8 @@ from gateway.web.v1.events import Event
 from gateway.web.v1.message_models import Message
 from gateway.web.v1.session_models import Session
 from gateway.web.v1.types import Output, Time
+
+log = logging.getLogger(__name__)
 
 Resource = Session | Message | CallRecord
 
@@ -38,12 +42,21 @@ class Payload(Output):
 
 def written(tx: Tx, row: Row, *, full: bool) -> str:
     """Return the body of the callback about an event, as JSON in ASCII: with participants' numbers if `full`."""
-    resource = _resource(tx, row)
+    resource = _resource_or_log(tx, row)
     if resource is not None and not full:
         resource = _masked(resource)
     event = EventData(**dict(events.shown(row)), resource=resource)
     payload = Payload(type=event.kind, timestamp=event.at, data=event)
     return json.dumps(payload.model_dump(mode="json"), separators=(",", ":"))
+
+
+def _resource_or_log(tx: Tx, row: Row) -> Resource | None:
+    """Return what an event is about. What cannot be shown must not keep all that happened later from being told."""
+    try:
+        return _resource(tx, row)
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's are ValueErrors
+        log_bug(log, "what a callback is about", error)
+        return None
 
 
 def _resource(tx: Tx, row: Row) -> Resource | None:
