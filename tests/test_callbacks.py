@@ -316,6 +316,10 @@ def test_a_line_is_one_owner_s_until_they_let_go_or_are_dead(store: Store) -> No
     store.write(lambda tx: tx.renew_callbacks("one", [tx.callback(1)], 5_000))
     assert store.write(lambda tx: tx.free_callbacks("one", 20_010, run_out_by=20_010)) == 1  # the one not renewed
     assert claim("two", 20_010) == [3]
+    lost = store.read(lambda tx: tx.callback(3))
+    failed = Verdict(callback=lost, state=CallbackState.WAITING, due_at=0, status=500, reason="HTTP 500")
+    store.write(lambda tx: tx.settle_callback(failed, "one", 20_011))  # says nothing of the other's attempt
+    assert states(store) == ["sending", "waiting", "sending"]
     one = store.read(lambda tx: tx.callback(1))
     late = Verdict(callback=one, state=CallbackState.DELIVERED, due_at=0, status=200, reason="")
     assert store.write(lambda tx: tx.free_callbacks("one", 30_000, run_out_by=NEVER)) == 1  # it is dead
