@@ -237,6 +237,27 @@ def test_an_outage_costs_no_attempts_and_ends_in_order(store: Store, make: Make,
         assert settled(store, 60) == ["delivered"] * 60
 
 
+def test_the_api_says_how_each_endpoint_stands(
+    store: Store, make: Make, receiver: Receiver, serve: Callable[..., Client], clock: SettableClock
+) -> None:
+    store.write(lambda tx: tx.add_endpoints({"an-old-one": "k"}))
+    receiver.answer = lambda got: Reply(503)
+    with calling(store, make()):
+        for n in range(8):
+            add(store, "session.changed", session=f"{S}{n}")
+        until(lambda: "sending" not in states(store) and len(receiver.got) >= 8, "all were tried")
+    api = serve(sending=False, **_variables(receiver))
+    out, gone = api("GET", "/v1/callbacks/endpoints").json()["data"]
+    assert [gone["name"], gone["state"], gone["next_try"], gone["backlog"]] == ["an-old-one", "gone", None, 0]
+    assert [out["state"], out["reason"], out["backlog"]] == ["out", "HTTP 503", 8]
+    assert out["next_try"] is not None
+    held = "UPDATE endpoints SET probe_at = NULL, failures = 0, why = '', held_until = :at"
+    store.write(lambda tx: tx.query(held, at=clock.now + 1))
+    assert api("GET", "/v1/callbacks/endpoints").json()["data"][0]["state"] == "held"
+    clock.tick(ms=1)
+    assert api("GET", "/v1/callbacks/endpoints").json()["data"][0]["state"] == "ready"
+
+
 def test_a_receiver_that_hangs_holds_up_no_text_and_no_other_endpoint(
     store: Store, make: Make, receiver: Receiver
 ) -> None:

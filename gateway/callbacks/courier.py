@@ -138,21 +138,25 @@ class Courier:
     def _fan_out(self, now: int) -> bool:
         """Put the next events in line. Return whether there may be more.
 
-        What is written is made before the unit that writes it: on SQLite that one holds up all others.
+        One endpoint that is far behind, as it was out of the settings for a time, keeps no other waiting.
         """
         upto = self._feed.complete()
-        states = self._store.read(lambda tx: tx.endpoints(self._desks)).values()
-        after = min(state.upto for state in states)
-        if upto <= after:
-            return False
-        upto = min([upto, *(state.upto for state in states if state.upto > after)])
-        return self._put_in_line([state.name for state in states if state.upto == after], after, upto, now)
+        behind: dict[int, list[str]] = {}
+        for state in self._store.read(lambda tx: tx.endpoints(self._desks)).values():
+            if state.upto < upto:
+                behind.setdefault(state.upto, []).append(state.name)
+        for after, names in behind.items():
+            self._put_in_line(names, after, upto, now)
+        return bool(behind)
 
-    def _put_in_line(self, names: list[str], after: int, upto: int, now: int) -> bool:
+    def _put_in_line(self, names: list[str], after: int, upto: int, now: int) -> None:
+        """Give endpoints the next events behind `after`.
+
+        What is written is made before the unit that writes it: on SQLite that one holds up all others.
+        """
         events, drafts = self._store.read(lambda tx: self._drafts(tx, after, upto, now))
         last = events[-1]["id"] if len(events) == CHUNK else upto
         self._store.write(lambda tx: tx.fan_out(names, after, last, drafts, now), shared=True)
-        return True
 
     def _drafts(self, tx: Tx, after: int, upto: int, now: int) -> tuple[list[Row], list[Draft]]:
         """Return the next events, and what is to be told of those that are wanted and not too old."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.callbacks.records import Callback, CallbackState
-from gateway.store.callbacks import ADD_LINE, HEAD_ID, CallbackUnit, callback
+from gateway.callbacks.records import Callback, CallbackState, EndpointState
+from gateway.store.callbacks import ADD_LINE, HEAD_ID, CallbackUnit, callback, endpoint
 from gateway.store.db import Statement
 
 LOOK = 2048  #: callbacks that one page looks at, at most
+MOST_WAITING = 10_000  #: callbacks that are counted
 _CHUNK = 256
 _END = (1 << 63) - 1
 
@@ -30,6 +31,10 @@ _AGAIN = Statement(
     "FROM callbacks WHERE id = :id RETURNING id"
 )
 _TOOK_ITS_PLACE = Statement("UPDATE callbacks SET replayed_as = :new WHERE id = :id")
+_WAITING = Statement(
+    "SELECT COUNT(*) AS count FROM (SELECT id FROM callbacks WHERE endpoint = :endpoint "
+    "AND state IN ('waiting', 'sending') LIMIT :most) AS waiting"
+)
 _NEXT_TRY = Statement(
     "SELECT due_at FROM callback_lines WHERE endpoint = :endpoint AND session = :session AND owner = '' "  # noqa: S608
     f"AND :id = ({HEAD_ID})"
@@ -60,6 +65,15 @@ class CallbackFilter:
 
 class CallbackListUnit(CallbackUnit):
     """What a unit of work can list of callbacks, and replay."""
+
+    def all_endpoints(self) -> list[EndpointState]:
+        """Return how all endpoints stand that ever were in the settings, by name."""
+        return [endpoint(row) for row in self.query("SELECT * FROM endpoints ORDER BY name")]
+
+    def callbacks_waiting(self, name: str) -> int:
+        """Return how many callbacks an endpoint is owed; `MOST_WAITING` stands for more."""
+        [row] = self.run(_WAITING, endpoint=name, most=MOST_WAITING)
+        return int(row["count"])
 
     def callback(self, id: int) -> Callback | None:
         """Return a callback, None if there is none of this id."""

@@ -93,7 +93,7 @@ class CallbackUnit(CallUnit):
     def endpoints(self, names: Collection[str]) -> dict[str, EndpointState]:
         """Return how those of these endpoints stand that are known."""
         rows = [row for name in names for row in self.run(_ENDPOINT, name=name)]
-        return {row["name"]: _endpoint(row) for row in rows}
+        return {row["name"]: endpoint(row) for row in rows}
 
     def add_endpoints(self, keys: Mapping[str, str]) -> None:
         """Begin endpoints that are not known yet at the newest event of now, each with its key.
@@ -128,7 +128,7 @@ class CallbackUnit(CallUnit):
 
     def lock_endpoint(self, name: str) -> EndpointState:
         """Return how an endpoint stands, which nobody else changes until the end."""
-        return _endpoint(self.run(_LOCK, name=name)[0])
+        return endpoint(self.run(_LOCK, name=name)[0])
 
     def set_endpoint(self, state: EndpointState) -> None:
         """Write down how an endpoint stands that is locked."""
@@ -268,7 +268,8 @@ def callback(row: Row) -> Callback:
     return Callback(**{**row, "state": CallbackState(row["state"])})
 
 
-def _endpoint(row: Row) -> EndpointState:
+def endpoint(row: Row) -> EndpointState:
+    """Return a row of `endpoints`."""
     circuit = Circuit(failures=row["failures"], probes=row["probes"], probe_at=row["probe_at"], why=row["why"])
     return EndpointState(
         name=row["name"], key=row["key"], upto=row["upto"], held_until=row["held_until"], circuit=circuit

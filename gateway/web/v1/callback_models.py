@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from gateway.callbacks.records import CallbackState
 from gateway.kinds import KINDS
+from gateway.store.callback_lists import MOST_WAITING
 from gateway.web.v1.message_models import Count
 from gateway.web.v1.paging import Paging
 from gateway.web.v1.types import Input, Output, SessionId, Time
@@ -84,6 +85,25 @@ class Callback(Output):
     expires_at: Time = Field(description="Until when it is worth delivering")
     replay_of: int | None = Field(description="The callback it takes the place of")
     replayed_as: int | None = Field(description="The callback that took its place")
+
+
+class CallbackEndpoint(Output):
+    """How an endpoint of `GATEWAY_CALLBACK_URL` stands."""
+
+    name: str = Field(description="Its host and a short hash; never what else is in its URL")
+    state: Literal["ready", "out", "held", "gone"] = Field(
+        description="`out`: it does not answer, or with 5xx; one callback probes it from time to time, the others "
+        "wait. `held`: it asked for a pause. `gone`: it is not in the settings any more"
+    )
+    reason: str = Field(description="Why it is out")
+    next_try: Time | None = Field(description="Until when it is left alone, where it is out or held")
+    backlog: int = Field(description=f"Callbacks that wait or are being sent; {MOST_WAITING:,} stands for more")
+
+
+class CallbackEndpoints(Output):
+    """All endpoints, by name."""
+
+    data: list[CallbackEndpoint]
 
 
 class CallbackDetail(Callback):

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.callbacks import replaying
 from gateway.callbacks.records import Callback as Record
+from gateway.callbacks.records import EndpointState
 from gateway.errors import ReplayRefused
 from gateway.keys import Role
 from gateway.store import CallbackFilter, Tx
@@ -15,6 +16,8 @@ from gateway.web.v1 import paging
 from gateway.web.v1.callback_models import (
     Callback,
     CallbackDetail,
+    CallbackEndpoint,
+    CallbackEndpoints,
     CallbackNotReplayed,
     CallbackPath,
     CallbackReplays,
@@ -73,6 +76,24 @@ def replay_callbacks(tx: Tx, call: Call[Nothing, Nothing, ReplayCallbacks]) -> A
     )
 
 
+def list_endpoints(tx: Tx, call: Call[Nothing, Nothing, Nothing]) -> Answer:
+    named = {endpoint.name for endpoint in call.context.settings.callback_endpoints}
+    found = [_endpoint(tx, state, state.name in named, call.now) for state in tx.all_endpoints()]
+    return Answer(body=CallbackEndpoints(data=found))
+
+
+def _endpoint(tx: Tx, state: EndpointState, named: bool, now: int) -> CallbackEndpoint:
+    out, held = state.circuit.is_open, state.held_until > now
+    until = state.circuit.probe_at if out else state.held_until
+    return CallbackEndpoint(
+        name=state.name,
+        state="gone" if not named else "out" if out else "held" if held else "ready",
+        reason=state.circuit.why if named else "",
+        next_try=until if named and (out or held) else None,
+        backlog=tx.callbacks_waiting(state.name),
+    )
+
+
 def _known(tx: Tx, id: int) -> Record:
     one = tx.callback(id)
     if one is None:
@@ -128,6 +149,15 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             body=ReplayCallbacks,
             answers={200: CallbackReplays},
             handler=writing(replay_callbacks),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/callbacks/endpoints",
+            id="list_callback_endpoints",
+            summary="Say how the endpoints stand",
+            role=Role.READER,
+            answers={200: CallbackEndpoints},
+            handler=reading(list_endpoints),
         ),
         Operation(
             method="GET",
