@@ -102,9 +102,9 @@ class Dispatcher(Dispatching):
             self._courier.end()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._given_up = True
         if self._courier is not None:
             self._courier.stop()
-        self._given_up = True
         self._pool_watch.join()
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)

@@ -104,7 +104,8 @@ class Settings(CallbackSettings):
     keep_ms: Annotated[int, _text(values.duration_or_none)] = _setting(
         "GATEWAY_KEEP",
         "90d",
-        "How long events, calls, what carriers told us and the messages of ended sessions are kept; `0`: for ever",
+        "How long events, calls, callbacks, what carriers told us and the messages of ended sessions are kept; `0`: "
+        "for ever",
     )
     pool_low: Annotated[int, _text(values.whole(0, 100))] = _setting(
         "GATEWAY_POOL_LOW",
@@ -124,7 +125,9 @@ class Settings(CallbackSettings):
         "GATEWAY_VALIDITY", "4h", "How long a text is worth sending"
     )
     retry_base_ms: Annotated[int, _text(values.duration_from("1ms"))] = _setting(
-        "GATEWAY_RETRY_BASE", "2s", "The first delay before a text is sent again; it doubles up to 5 minutes"
+        "GATEWAY_RETRY_BASE",
+        "2s",
+        "The first delay before a text or a callback is sent again; it doubles up to 5 minutes",
     )
     uncertain: Annotated[Literal["resend", "hold"], _text(values.uncertain)] = _setting(
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"

@@ -22,6 +22,7 @@ from gateway.checks import Mark, callback_findings
 from gateway.clock import now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.errors import StoreUnavailable
+from gateway.greeting import first_words
 from gateway.messages import InboundCall, InboundMessage
 from gateway.pruning import Pruner
 from gateway.records import Kind, Outgoing
@@ -154,6 +155,39 @@ def test_what_is_too_old_when_it_is_found_is_not_told(store: Store, make: Make, 
         add(store, "opt_in")
         assert [one.payload["type"] for one in receiver.wait(1)] == ["opt_in"]
     assert len(rows(store)) == 1
+
+
+def test_an_endpoint_that_is_far_behind_keeps_no_other_waiting(store: Store, make: Make, receiver: Receiver) -> None:
+    with receiving() as late:
+        chosen = make(GATEWAY_CALLBACK_URL=f"{receiver.url},{late.url}")
+        courier = courier_of(store, chosen)
+        assert courier is not None
+        courier._begin()
+        store.write(lambda tx: [tx.add_event("opt_out", now_ms()) for _ in range(1_000)])
+        store.write(
+            lambda tx: tx.query(
+                "UPDATE endpoints SET upto = 990 WHERE name = :name", name=chosen.callback_endpoints[0].name
+            )
+        )
+        courier.turn()
+        line = {row["endpoint"]: row["event"] for row in rows(store)}
+        assert sorted(line.values()) == [200, 1_000]
+        courier.stop()
+
+
+def test_what_cannot_be_shown_holds_up_nothing(
+    store: Store, make: Make, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Outgoing(carrier="flowroute", mask=MASK, recipient=ANN, text=TEXT)
+    id = store.write(lambda tx: tx.enqueue(one, now=now_ms(), validity_ms=100_000))
+    store.write(lambda tx: tx.query("UPDATE outbox SET kind = 'of a newer gateway'"))
+    with calling(store, make()):
+        store.write(lambda tx: tx.add_event("message.sent", now_ms(), message=id))
+        add(store, "opt_in")
+        sent, other = receiver.wait(2)
+    assert (sent.payload["data"]["message"], sent.payload["data"]["resource"]) == (f"out-{id}", None)
+    assert other.payload["type"] == "opt_in"
+    assert "what a callback is about broke: ValueError" in caplog.text
 
 
 def draft(event: int, session: str = "") -> Draft:
@@ -593,6 +627,16 @@ def test_nothing_of_people_is_logged_or_kept_whatever_a_receiver_answers(
 
 
 # --- for the operator -------------------------------------------------------------------------------
+
+
+def test_the_start_says_where_callbacks_go_and_who_can_read_them(store: Store, make: Make) -> None:
+    url = "http://me:hunter22@hooks.example.com/in,https://safe.example.com/,http://127.0.0.1/"
+    lines = first_words(make(GATEWAY_CALLBACK_URL=url), {}, {}, store, "listens", "http://gw.example.com")
+    [line] = [line for line in lines if line.startswith("callbacks: ")]
+    assert line.startswith("callbacks: 3 endpoints (127.0.0.1-")
+    [warning] = [line for line in lines if "go over http" in line]
+    assert warning.startswith("warning: callbacks to hooks.example.com-")
+    assert "hunter22" not in "".join(lines)
 
 
 def test_a_check_says_whether_somebody_listens_and_sends_nothing(make: Make, receiver: Receiver) -> None:

@@ -61,6 +61,7 @@ class Courier:
         self._answers: SimpleQueue[Attempt] = SimpleQueue()
         self._bell = threading.Event()
         self._stopping = False
+        self._given_up = False  # the store is closed by now: what comes back is tried again by the next who starts
         self._unsure = False  # whether the last turn was kept: its COMMIT may have been lost, or the answer to it
         self._next_housekeeping = 0
         self._next_renewal = 0
@@ -78,6 +79,7 @@ class Courier:
         self.end()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._given_up = True
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -103,7 +105,7 @@ class Courier:
         while True:
             wake_at = self._turn_or_log()
             if self._stopping:
-                if not any(desk.in_flight for desk in self._desks.values()):
+                if self._given_up or not any(desk.in_flight for desk in self._desks.values()):
                     return
                 wake_at = NEVER  # an answer rings
             self._bell.wait(min(POLL, max(0.0, (wake_at - self._clock()) / 1000)))

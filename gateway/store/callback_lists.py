@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from gateway.callbacks.records import Callback, CallbackState, EndpointState
 from gateway.store.callbacks import ADD_LINE, HEAD_ID, CallbackUnit, callback, endpoint
-from gateway.store.db import Statement
+from gateway.store.db import Statement, looks
 
-LOOK = 2048  #: callbacks that one page looks at, at most
 MOST_WAITING = 10_000  #: callbacks that are counted
-_CHUNK = 256
 _END = (1 << 63) - 1
 
 _LATEST = "id < :before ORDER BY id DESC LIMIT :count"
@@ -93,14 +91,14 @@ class CallbackListUnit(CallbackUnit):
         statement = _OF_STATE.get(wanted.state, _ALL) if wanted.state else _ALL
         of = {"session": wanted.session} if wanted.session else {}
         found: list[Callback] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(_OF_SESSION if of else statement, before=before, count=_CHUNK, **of)
+        for size in looks(count + 1):
+            rows = self.run(_OF_SESSION if of else statement, before=before, count=size, **of)
             for one in map(callback, rows):
                 if len(found) == count:
                     return found, before
                 found += [one] if wanted.fits(one) else []
                 before = one.id
-            if len(rows) < _CHUNK:
+            if len(rows) < size:
                 return found, None
         return found, before
 
@@ -110,14 +108,14 @@ class CallbackListUnit(CallbackUnit):
         Oldest first. That is None at the end. `LOOK` are looked at, at most.
         """
         found: list[Callback] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(_DEAD, after=after, count=_CHUNK)
+        for size in looks(count + 1):
+            rows = self.run(_DEAD, after=after, count=size)
             for one in map(callback, rows):
                 if len(found) == count:
                     return found, after
                 found += [one] if wanted.fits(one) and one.replayed_as is None else []
                 after = one.id
-            if len(rows) < _CHUNK:
+            if len(rows) < size:
                 return found, None
         return found, after
 

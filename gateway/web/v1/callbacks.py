@@ -9,8 +9,7 @@ from gateway.callbacks.records import Callback as Record
 from gateway.callbacks.records import EndpointState
 from gateway.errors import ReplayRefused
 from gateway.keys import Role
-from gateway.store import CallbackFilter, Tx
-from gateway.store.callback_lists import LOOK
+from gateway.store import LOOK, CallbackFilter, Tx
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.callback_models import (
