@@ -17,20 +17,20 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, fi
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
+from gateway.callbacks.settings import CallbackSettings
 from gateway.errors import ConfigError
 from gateway.fields import SettingRow
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
 from gateway.remote import KEY, VARIABLES
-from gateway.wording import Wording
 
 PREFIX = "GATEWAY_"
 SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
 HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
 
 
-class Settings(Wording):
+class Settings(CallbackSettings):
     """What the environment says. `read_settings` builds it.
 
     Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.
@@ -104,7 +104,8 @@ class Settings(Wording):
     keep_ms: Annotated[int, _text(values.duration_or_none)] = _setting(
         "GATEWAY_KEEP",
         "90d",
-        "How long events, calls, what carriers told us and the messages of ended sessions are kept; `0`: for ever",
+        "How long events, calls, callbacks, what carriers told us and the messages of ended sessions are kept; `0`: "
+        "for ever",
     )
     pool_low: Annotated[int, _text(values.whole(0, 100))] = _setting(
         "GATEWAY_POOL_LOW",
@@ -124,7 +125,9 @@ class Settings(Wording):
         "GATEWAY_VALIDITY", "4h", "How long a text is worth sending"
     )
     retry_base_ms: Annotated[int, _text(values.duration_from("1ms"))] = _setting(
-        "GATEWAY_RETRY_BASE", "2s", "The first delay before a text is sent again; it doubles up to 5 minutes"
+        "GATEWAY_RETRY_BASE",
+        "2s",
+        "The first delay before a text or a callback is sent again; it doubles up to 5 minutes",
     )
     uncertain: Annotated[Literal["resend", "hold"], _text(values.uncertain)] = _setting(
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"

@@ -37,10 +37,12 @@ DOORS = {
         "gateway/fields.py",
         "gateway/values.py",
         "gateway/plugins.py",
+        "gateway/callbacks/settings.py",
         "gateway/web/",
         "gateway/testing/",
     ],
     "pydantic_settings": [
+        "gateway/callbacks/settings.py",
         "gateway/settings.py",
         "gateway/wording.py",
         "gateway/carrier.py",

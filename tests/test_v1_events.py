@@ -15,7 +15,8 @@ import pytest
 from wsgi import Client, SettableClock
 
 import gateway
-from gateway.feed import KINDS, EventFilter, Feed
+from gateway.feed import EventFilter, Feed
+from gateway.kinds import KINDS
 from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
 from gateway.records import Kind, Leg, Origin, Outgoing, Session

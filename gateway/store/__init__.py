@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.errors import ConfigError
+from gateway.store.callback_lists import CallbackFilter
 from gateway.store.calls import CallFilter
 from gateway.store.db import LOOK, Database, Row
 from gateway.store.events import log_events
@@ -21,7 +22,7 @@ from gateway.store.pruning import PruningUnit
 from gateway.store.schema import migrate
 from gateway.store.sqlite import SqliteDatabase
 
-__all__ = ["LOOK", "NEVER", "CallFilter", "MessageFilter", "Row", "Store", "Tx", "check"]
+__all__ = ["LOOK", "NEVER", "CallFilter", "CallbackFilter", "MessageFilter", "Row", "Store", "Tx", "check"]
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ T = TypeVar("T")
 class Tx(PruningUnit):
     """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, circuits, lists.
 
-    One upon another.
+    And calls, callbacks. One upon another.
     """
 
     def write_something(self) -> None:

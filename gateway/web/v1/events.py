@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.feed import KINDS, EventFilter
+from gateway.feed import EventFilter
 from gateway.keys import Role
+from gateway.kinds import KINDS
 from gateway.store import LOOK, Row
 from gateway.web.context import Context
 from gateway.web.v1.message_models import Direction, WrittenId, written_id
@@ -102,10 +103,11 @@ def list_events(call: Call[Nothing, ReadEvents, Nothing]) -> Answer:
     if after is None:
         after = 0 if asked.since is None else feed.before(asked.since)
     page = feed.read(wanted, after, asked.limit, (asked.wait or 0) / 1000)
-    return Answer(body=Events(data=[_shown(row) for row in page.events], next=str(page.last)))
+    return Answer(body=Events(data=[shown(row) for row in page.events], next=str(page.last)))
 
 
-def _shown(row: Row) -> Event:
+def shown(row: Row) -> Event:
+    """Return an event as v1 shows it."""
     kind, about = row["kind"], row["message"]
     direction = Direction.INBOUND if kind == "message.received" else Direction.OUTBOUND
     is_call = kind.startswith("call.")

@@ -70,8 +70,8 @@ def replay_message(tx: Tx, call: Call[MessagePath, Nothing, Nothing]) -> Answer:
         raise ReplayRefused("what came in cannot be sent again: what it gave rise to can")
     if direction is Direction.INBOUND:
         raise MessageUnknown("there is no such message")
-    shown = _shown(replay.replay(tx, id, call.context.settings, call.now))
-    return Answer(status=201, body=shown, headers={"Location": f"/v1/messages/{shown.id}"})
+    again = shown(replay.replay(tx, id, call.context.settings, call.now))
+    return Answer(status=201, body=again, headers={"Location": f"/v1/messages/{again.id}"})
 
 
 def replay_messages(tx: Tx, call: Call[Nothing, Nothing, ReplayMessages]) -> Answer:
@@ -123,10 +123,11 @@ def _page(tx: Tx, call: Call[Any, Any, Any], wanted: MessageFilter) -> Answer:
     before = paging.after(call, int, int, int) or FIRST_PAGE
     at, kind, id = (int(part) for part in before)
     found, on = tx.message_page(wanted, (at, kind, id), call.query.limit)
-    return Answer(body=Page[Message](data=[_shown(one) for one in found], next=paging.write(call, on)))
+    return Answer(body=Page[Message](data=[shown(one) for one in found], next=paging.write(call, on)))
 
 
-def _shown(one: Record | Received) -> Message:
+def shown(one: Record | Received) -> Message:
+    """Return a message as v1 shows it."""
     return Message(**_fields(one))
 
 

@@ -61,7 +61,7 @@ def list_sessions(tx: Tx, call: Call[Nothing, ListSessions, Nothing]) -> Answer:
     (before,) = paging.after(call, int) or (paging.GREATEST,)
     found, on = tx.session_page(wanted, int(before), asked.limit)
     next = paging.write(call, None if on is None else (on,))
-    return Answer(body=paging.Page[Shown](data=[_shown(one) for one in found], next=next))
+    return Answer(body=paging.Page[Shown](data=[shown(one) for one in found], next=next))
 
 
 def open_session(tx: Tx, call: Call[Nothing, Nothing, OpenSession]) -> Answer:
@@ -243,10 +243,11 @@ def _wish(error: StoreError) -> str:
 
 
 def _versioned(session: Session, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status=status, body=_shown(session), headers=(headers or {}) | {"ETag": etag(session.version)})
+    return Answer(status=status, body=shown(session), headers=(headers or {}) | {"ETag": etag(session.version)})
 
 
-def _shown(session: Session) -> Shown:
+def shown(session: Session) -> Shown:
+    """Return a session as v1 shows it."""
     return Shown(
         id=session.id,
         state=State.LIVE if session.live else State.ENDED,
