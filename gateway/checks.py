@@ -11,6 +11,8 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from gateway import plugins, values
+from gateway.callbacks.endpoints import Endpoint
+from gateway.callbacks.reaching import is_proxied, unreachable
 from gateway.doors import is_loopback
 from gateway.errors import CarrierMisconfigured, ConfigError, GatewayError, RetryableSendError, SendError
 from gateway.listing import CarrierRow, State, built, carrier_rows, holds_webhooks
@@ -60,6 +62,7 @@ def _steps_of(settings: Settings, found: Mapping[str, Installed]) -> list[Step]:
         Step(name="database", run=lambda: database_findings(settings)),
         Step(name="access", run=lambda: access_findings(settings, carrier_rows(found, settings))),
         Step(name="public URL", run=lambda: public_url_findings(settings)),
+        *([Step(name="callbacks", run=lambda: callback_findings(settings))] if settings.callback_endpoints else []),
         Step(name="words", run=lambda: words_findings(settings)),
         Step(name="dialects", run=lambda: dialect_findings(settings, carrier_rows(found, settings))),
     ]
@@ -114,6 +117,19 @@ def _advice(error: SendError, installed: Installed) -> str:
             f"the carrier cannot be asked now ({error.detail}). Try again; if it stays, look at the network and proxy"
         )
     return f"the carrier answers with an error ({error.detail}). Look at the account on the carrier's own pages"
+
+
+def callback_findings(settings: Settings) -> list[Finding]:
+    """Return whether somebody listens where callbacks go. Nothing is sent there."""
+    return [_callback(endpoint) for endpoint in settings.callback_endpoints]
+
+
+def _callback(endpoint: Endpoint) -> Finding:
+    if is_proxied(endpoint):
+        return _note("GATEWAY_CALLBACK_URL", f"{endpoint.name}: through a proxy, so whether it listens was not tried")
+    if why := unreachable(endpoint):
+        return _wrong("GATEWAY_CALLBACK_URL", f"{endpoint.name}: {why}. Compare its host and port")
+    return _ok("GATEWAY_CALLBACK_URL", f"{endpoint.name}: somebody listens there (nothing was sent)")
 
 
 def words_findings(settings: Settings) -> list[Finding]:

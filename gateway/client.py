@@ -166,5 +166,5 @@ def _in_our_terms(error: requests.RequestException) -> RetryableSendError:
         return RetryableSendError("could not connect")
     # of TLS errors only this one surely comes before the request leaves
     if any(isinstance(arg, ssl.SSLCertVerificationError) for arg in (reason, *getattr(reason, "args", ()))):
-        return RetryableSendError("the carrier's certificate is not valid")
+        return RetryableSendError("the certificate is not valid")
     return UncertainSendError("no answer")

@@ -16,6 +16,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 from gateway import retry, unreachable
+from gateway.callbacks.courier import Courier
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.desk import Answered, Ask, Asks, Desk, Turned, look, turn
@@ -58,12 +59,15 @@ class Dispatcher(Dispatching):
         settings: Settings,
         *,
         receipt_url: ReceiptUrl = lambda carrier: "",
+        courier: Courier | None = None,
         clock: Clock = now_ms,
         dice: Dice = random.random,
     ) -> None:
+        """Take the store, the configured carriers, and who sends callbacks beside it, if any are to be sent."""
         super().__init__(store, settings.threads)
         self._settings = settings
         self._receipt_url = receipt_url
+        self._courier = courier
         self._clock = clock
         self._dice = dice
         self._owner = this_process()
@@ -73,6 +77,7 @@ class Dispatcher(Dispatching):
         self._bell = threading.Condition()
         self._rung = False
         self._stopping = False
+        self._given_up = False  # the store is closed by now: what comes back is settled by the next who starts
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._next_housekeeping = 0
         self._next_renewal = 0
@@ -84,15 +89,22 @@ class Dispatcher(Dispatching):
     # --- what others call ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start sending."""
+        """Start sending. Raises `StoreUnavailable`."""
+        if self._courier is not None:
+            self._courier.start()
         self._thread.start()
 
     def stop(self, timeout: float = 25.0) -> None:
         """Claim no more, let what is being sent come to its end (at most `timeout` seconds), settle it."""
         self._stopping = True
         self.ring()
+        if self._courier is not None:
+            self._courier.end()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        self._given_up = True
+        if self._courier is not None:
+            self._courier.stop()
         self._pool_watch.join()
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)
@@ -100,6 +112,8 @@ class Dispatcher(Dispatching):
     @property
     def alive(self) -> bool:
         """Return whether the dispatcher is at work."""
+        if self._courier is not None and not self._courier.alive:
+            return False
         return self._thread.is_alive() and not self._stopping
 
     def ring(self) -> None:
@@ -118,7 +132,7 @@ class Dispatcher(Dispatching):
     def _run(self) -> None:
         while True:
             wake_at = self._turn_or_log()
-            if self._stopping and not self._busy():
+            if self._stopping and (self._given_up or not self._busy()):
                 return
             if not self._stopping:
                 self._pool_watch.step(self._clock())  # beside the turns: `stop` waits for it

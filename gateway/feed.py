@@ -17,38 +17,6 @@ from gateway.store import Row, Store
 
 Seats = threading.BoundedSemaphore
 
-#: Every kind of event there is.
-KINDS = frozenset(
-    {
-        "session.opened",
-        "session.reopened",
-        "session.changed",
-        "session.extended",
-        "session.participant_replaced",
-        "session.ended",
-        "session.expired",
-        "session.refused",
-        "message.received",
-        "message.sent",
-        "message.delivered",
-        "message.undelivered",
-        "message.failed",
-        "message.expired",
-        "message.suppressed",
-        "message.blocked",
-        "message.parked",
-        "message.replayed",
-        "call.connected",
-        "call.refused",
-        "opt_out",
-        "opt_in",
-        "pool.low",
-        "carrier.paused",
-        "carrier.resumed",
-        "number.unknown",
-    }
-)
-
 LOOK_S = 0.2  #: seconds between two looks of whoever waits
 
 
@@ -109,6 +77,10 @@ class Feed:
             return page
         finally:
             self._leave()
+
+    def before(self, at: int) -> int:
+        """Return the id of the last event before those of the time `at` (ms UTC). Raises `StoreUnavailable`."""
+        return self._store.read(lambda tx: tx.last_event_before(at))
 
     def close(self) -> None:
         """Let nobody wait any more."""

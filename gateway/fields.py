@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BeforeValidator, Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """One variable, for docs and messages."""
+
+    variable: str
+    default: str  #: as it would be written in the environment; "": unset
+    description: str
+    example: str
 
 
 def read_by(read: Callable[[str], Any]) -> BeforeValidator:

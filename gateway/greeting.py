@@ -10,6 +10,7 @@ from gateway.carrier import Carrier
 from gateway.plugins import Installed
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.values import is_public
 
 
 def first_words(
@@ -20,7 +21,8 @@ def first_words(
     place: str,
     public_url: str,
 ) -> list[str]:
-    """Return one line each: version, address, database, carriers, dialects, what waits, who is let in, warnings.
+    """Return one line each: version, address, database, carriers, dialects, what waits, who is let in, who is called
+    back, warnings.
 
     `place` says where it listens, if it does.
     """
@@ -34,6 +36,7 @@ def first_words(
         f"/api/rest uses {_state(settings.mask_carrier, states)}",
         _waiting(store),
         _auth(settings, carriers),
+        *_callbacks(settings, store),
     ]
     return lines + [f"warning: {words}" for words in (*settings.warnings, *_warnings(settings, store, carriers))]
 
@@ -45,6 +48,15 @@ def _state(carrier: str, states: Mapping[str, str]) -> str:
 def _waiting(store: Store) -> str:
     lanes = store.read(lambda tx: tx.lanes_waiting())
     return f"outbox: texts wait in {lanes} lanes" if lanes else "outbox: nothing waits"
+
+
+def _callbacks(settings: Settings, store: Store) -> list[str]:
+    if not settings.callback_endpoints:
+        return []
+    names = sorted(endpoint.name for endpoint in settings.callback_endpoints)
+    many = f"{len(names)} endpoint" + "s" * (len(names) > 1)
+    out = [name for name, state in store.read(lambda tx: tx.endpoints(names)).items() if state.circuit.is_open]
+    return [f"callbacks: {many} ({', '.join(names)})" + (f"; out: {', '.join(out)}" if out else "")]
 
 
 def _auth(settings: Settings, carriers: Mapping[str, Carrier]) -> str:
@@ -64,6 +76,11 @@ def _warnings(settings: Settings, store: Store, carriers: Mapping[str, Carrier])
     words = []
     if settings.insecure:
         words.append("GATEWAY_INSECURE: the door is open, whatever is missing")
+    words += [
+        f"callbacks to {endpoint.name} go over http: whoever is on the way can read them"
+        for endpoint in settings.callback_endpoints
+        if not endpoint.is_encrypted and is_public(endpoint.host)
+    ]
     gone = store.read(lambda tx: tx.carriers_waiting()) - carriers.keys()
     words += [f"texts wait for {name}, which is not configured: they expire unless it is" for name in sorted(gone)]
     return words

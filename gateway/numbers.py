@@ -19,6 +19,8 @@ _NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
 #: The area codes of toll-free numbers in North America.
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}")
 
+HIDDEN = "•••••"  #: stands for whatever digits there are
+
 
 def is_e164(value: str) -> bool:
     """Return whether `value` is `+` and 7–15 digits; after `+1` exactly ten."""
@@ -127,6 +129,23 @@ def display(number: str) -> str:
 def without_numbers(words: str) -> str:
     """Return a carrier's words fit for logs and errors: whatever may be a phone number in them is `•••`."""
     return _NUMBER_IN_WORDS.sub("•••", words)
+
+
+def masked(who: str) -> str:
+    """Return who takes part as those may see it who must not know them: `+1•••••02`.
+
+    Of an E.164 number the country code and, where six digits or more stay hidden, the last two: with its area, too,
+    whoever has a hundred people in a town would know who it is. How long it was cannot be seen. Of whatever is no phone
+    number nothing is left.
+    """
+    try:
+        code = str(phonenumbers.parse(who, None).country_code) if is_e164(who) else ""
+    except phonenumbers.NumberParseException:
+        code = ""
+    if not code:
+        return HIDDEN
+    national = who[1 + len(code) :]
+    return f"+{code}{HIDDEN}{national[-2:] if len(national) >= 8 else ''}"
 
 
 def area(number: str) -> str:

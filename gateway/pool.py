@@ -67,6 +67,19 @@ def add_many(tx: Tx, new: Sequence[NewNumber], now: int) -> Added:
     return Added(added=tuple(added), existing=tuple(existing), taken=tuple(taken))
 
 
+def would_add(tx: Tx, new: Sequence[NewNumber]) -> Added:
+    """Return what `add_many` would, and add nothing."""
+    places: dict[str, list[int]] = {"added": [], "existing": [], "taken": []}
+    carriers: dict[str, str] = {}  # of numbers that would be added
+    for place, one in enumerate(new):
+        found = tx.number(one.number)
+        owner = found.carrier if found else carriers.get(one.number)
+        if owner is None:
+            carriers[one.number] = one.carrier
+        places["added" if owner is None else "existing" if owner == one.carrier else "taken"].append(place)
+    return Added(added=tuple(places["added"]), existing=tuple(places["existing"]), taken=tuple(places["taken"]))
+
+
 def change(
     tx: Tx, found: PoolNumber, *, state: NumberState | None, region: str | None, label: str | None
 ) -> PoolNumber:

@@ -15,7 +15,7 @@ from gateway.doors import closed_doors
 from gateway.errors import ConfigError
 from gateway.greeting import first_words
 from gateway.plugins import Installed
-from gateway.server import BACKLOG, Gateway, bind, url_of
+from gateway.server import BACKLOG, Gateway, bind, courier, url_of
 from gateway.settings import Settings
 from gateway.signals import hold_signals, wait_for_signal
 from gateway.store import Store
@@ -62,7 +62,11 @@ def dispatch(settings: Settings, *, say: Say = print) -> None:
     hold_signals()
     store = Store(settings.database_url, readers=4)
     dispatcher = Dispatcher(
-        store, start.carriers, settings, receipt_url=lambda name: settings.webhook_url(settings.public_url, name)
+        store,
+        start.carriers,
+        settings,
+        receipt_url=lambda name: settings.webhook_url(settings.public_url, name),
+        courier=courier(store, settings),
     )
     start.greet(store, "serves no HTTP", settings.public_url)
     dispatcher.start()

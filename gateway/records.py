@@ -86,16 +86,6 @@ class NumberFilter:
     label: str | None = None
     in_use: bool | None = None  #: whether a live session is on it
 
-    def fits(self, one: PoolNumber) -> bool:
-        """Return whether a number is wanted."""
-        return (
-            self.carrier in (None, one.carrier)
-            and self.region in (None, one.region)
-            and self.state in (None, one.state)
-            and self.label in (None, one.label)
-            and self.in_use in (None, one.live > 0)
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFigures:

@@ -33,6 +33,7 @@ class Replayed:
     """What came of a replay by filter."""
 
     replayed: tuple[int, ...]  #: the new messages
+    replaced: tuple[int, ...]  #: those whose place they take, in the same order
     refused: tuple[Refused, ...]
     after: tuple[int, int] | None  #: where to go on; None: that was all
 
@@ -64,14 +65,14 @@ def replay_all(
     The unit must run alone.
     """
     found, on = tx.replayable(wanted, states, after, count)
-    done: list[int] = []
+    done: dict[int, int] = {}  # new by old
     refused: list[Refused] = []
     for one in found:
         try:
-            done.append(_again(tx, one, settings, now))
+            done[one.id] = _again(tx, one, settings, now)
         except ReplayRefused as error:
             refused.append(Refused(message=one.id, why=str(error)))
-    return Replayed(replayed=tuple(done), refused=tuple(refused), after=on)
+    return Replayed(replayed=tuple(done.values()), replaced=tuple(done), refused=tuple(refused), after=on)
 
 
 def _again(tx: Tx, one: Message, settings: Settings, now: int) -> int:

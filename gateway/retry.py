@@ -128,10 +128,11 @@ class Circuit:
             return CLOSED
         assert isinstance(error, SendError)
         if isinstance(error, CarrierMisconfigured):
-            return self._failed(now, f"{error.detail}: check its credentials and account", probe, at_once=True)
-        return self._failed(now, error.detail, probe, at_once=wary)
+            return self.failed(now, f"{error.detail}: check its credentials and account", probe, at_once=True)
+        return self.failed(now, error.detail, probe, at_once=wary)
 
-    def _failed(self, now: int, why: str, probe: bool, *, at_once: bool) -> Circuit:
+    def failed(self, now: int, why: str, probe: bool, *, at_once: bool = False) -> Circuit:
+        """Return what it is after an outage: open after enough in a row, or `at_once`."""
         if self.is_open:  # answers of sends from before it opened say nothing new
             tried = self.probes + 1
             return replace(self, probes=tried, probe_at=now + probe_delay(tried)) if probe else self

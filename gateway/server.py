@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Collection, Mapping
+from functools import partial
 from time import monotonic
 
 from waitress.server import create_server
 
+from gateway.callbacks.courier import Courier
 from gateway.carrier import Carrier
 from gateway.clock import Clock, now_ms
 from gateway.dispatcher import Dispatcher
@@ -18,6 +20,7 @@ from gateway.settings import Settings
 from gateway.store import Store
 from gateway.web import Context, make_app, unsaid
 from gateway.web.bodies import LIMIT
+from gateway.web.v1.payloads import written
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
 BACKLOG = 1024
@@ -57,6 +60,7 @@ class Gateway:
                 carriers,
                 settings,
                 receipt_url=lambda name: settings.webhook_url(public_url, name),
+                courier=courier(self.store, settings, clock),
                 clock=clock,
             )
         self.context = Context(
@@ -119,6 +123,13 @@ class Gateway:
 
     def _busy(self) -> bool:
         return any(c.requests or c.total_outbufs_len for c in self._server.active_channels.values())
+
+
+def courier(store: Store, settings: Settings, clock: Clock = now_ms) -> Courier | None:
+    """Return who sends callbacks, which show what `/v1` does; None where nobody wants any."""
+    full = settings.callback_numbers == "full"
+    write = partial(written, full=full)
+    return Courier(store, settings, write, clock=clock) if settings.callback_endpoints else None
 
 
 def url_of(listener: socket.socket) -> str:

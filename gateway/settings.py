@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import dotenv
@@ -18,18 +17,20 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, fi
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
+from gateway.callbacks.settings import CallbackSettings
 from gateway.errors import ConfigError
+from gateway.fields import SettingRow
 from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
-from gateway.wording import Wording
+from gateway.remote import KEY, VARIABLES
 
 PREFIX = "GATEWAY_"
 SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
 HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
 
 
-class Settings(Wording):
+class Settings(CallbackSettings):
     """What the environment says. `read_settings` builds it.
 
     Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.
@@ -103,7 +104,8 @@ class Settings(Wording):
     keep_ms: Annotated[int, _text(values.duration_or_none)] = _setting(
         "GATEWAY_KEEP",
         "90d",
-        "How long events, calls, what carriers told us and the messages of ended sessions are kept; `0`: for ever",
+        "How long events, calls, callbacks, what carriers told us and the messages of ended sessions are kept; `0`: "
+        "for ever",
     )
     pool_low: Annotated[int, _text(values.whole(0, 100))] = _setting(
         "GATEWAY_POOL_LOW",
@@ -123,7 +125,9 @@ class Settings(Wording):
         "GATEWAY_VALIDITY", "4h", "How long a text is worth sending"
     )
     retry_base_ms: Annotated[int, _text(values.duration_from("1ms"))] = _setting(
-        "GATEWAY_RETRY_BASE", "2s", "The first delay before a text is sent again; it doubles up to 5 minutes"
+        "GATEWAY_RETRY_BASE",
+        "2s",
+        "The first delay before a text or a callback is sent again; it doubles up to 5 minutes",
     )
     uncertain: Annotated[Literal["resend", "hold"], _text(values.uncertain)] = _setting(
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"
@@ -165,16 +169,6 @@ class Settings(Wording):
     def warnings(self) -> tuple[str, ...]:
         """What stops nothing but should be told at start, a sentence each, without secrets."""
         return self._warnings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingRow:
-    """One variable, for docs and messages."""
-
-    variable: str
-    default: str  #: as it would be written in the environment; "": unset
-    description: str
-    example: str
 
 
 def settings_table() -> tuple[SettingRow, ...]:
@@ -226,7 +220,7 @@ def read_settings(**given: str) -> Settings:
         settings = Settings(**anything)
     except ValidationError as error:
         raise ConfigError(_in_words(error)) from None
-    settings._warnings = (*_short_secrets(settings), *_unknown(os.environ))
+    settings._warnings = (*_short_secrets(settings), *_key_of_commands(settings, os.environ), *_unknown(os.environ))
     return settings
 
 
@@ -253,10 +247,20 @@ def _short_secrets(settings: Settings) -> list[str]:
     ]
 
 
+def _key_of_commands(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return what to say where a key is set that is asked of nobody: a letter is missing, mostly."""
+    if settings.api_keys or KEY.variable not in environ:
+        return []
+    return [f"{KEY.variable}: is what commands send. What they must send is GATEWAY_API_KEYS, which is not set"]
+
+
 def _unknown(environ: Mapping[str, str]) -> list[str]:
     known = [row.variable for row in settings_table()]
+    commands = [row.variable for row in VARIABLES]  # which only commands read that talk to a gateway
     lines = []
-    for name in sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known):
+    for name in sorted(name for name in environ if name.upper().startswith(PREFIX)):
+        if name.upper() in (*known, *commands):
+            continue
         nearest = difflib.get_close_matches(name.upper(), known, n=1)
         lines.append(f"{name}: not a variable of the gateway" + (f". Is it {nearest[0]}?" if nearest else ""))
     return lines

@@ -95,8 +95,11 @@ def is_public(host: str) -> bool:
 
 def public_url(text: str) -> str:
     """Return the URL before `/webhooks/…`, without a slash at its end; "" for ""."""
-    if not text:
-        return ""
+    return base_url(text, "/webhooks/…") if text else ""
+
+
+def base_url(text: str, path: str) -> str:
+    """Return the URL before `path`, without a slash at its end."""
     try:
         url = urlsplit(text)
         usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
@@ -105,7 +108,7 @@ def public_url(text: str) -> str:
     if not usable or re.search(r"[\s\\]", text):
         raise ValueError("is not a URL that begins with https:// or http:// and a host")
     if "?" in text or "#" in text or "@" in url.netloc:
-        raise ValueError("must hold no query, fragment or password: it is what stands before /webhooks/…")
+        raise ValueError(f"must hold no query, fragment or password: it is what stands before {path}")
     return text.rstrip("/")
 
 

@@ -141,6 +141,11 @@ class Terminal:
 def run_line(line: str) -> str:
     """Run a line that was printed for a shell, and return what it answers."""
     words = shlex.split(line)
+    if words[1] == "gateway":
+        name, _, value = words[0].partition("=")
+        command = [sys.executable, "-m", *words[1:]]
+        env = os.environ | {name: value}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=True).stdout
     assert words[0] == "curl"
     if shutil.which("curl"):
         return subprocess.run([*words, "-sS"], capture_output=True, text=True, timeout=30, check=True).stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import re
 import resource
 import sqlite3
@@ -23,6 +24,8 @@ from faces.flowroute import FlowrouteFace
 from faces.signalwire import SignalWireFace
 from gateways import PROJECT, SIGNING_KEY
 from program import ROGUE, Answer, Program, environment, install, serving, until
+from receivers import SECRET as CALLBACK_SECRET
+from receivers import Got, Receiver, Reply, receiving
 
 from gateway.logs import JSON
 from gateway.messages import DeliveryStatus
@@ -36,7 +39,9 @@ WORDS = "zebra under the bridge"  #: stands in every text
 KEY, TOKEN, ROGUE_KEY = "an-api-key-nobody-sees", "a-webhook-token-nobody-sees", "a-rogue-key-nobody-sees"
 ACCESS, SECRET, API_TOKEN = "flowroute-access-key", "flowroute-secret-key", "signalwire-api-token"
 SIMULATOR_KEY, PASSWORD = "simulator-key", "a-database-password-nobody-sees"
+CALLBACK_PASSWORD = "a-callback-password-nobody-sees"
 SECRETS = [KEY, TOKEN, ROGUE_KEY, ACCESS, SECRET, API_TOKEN, SIGNING_KEY, SIMULATOR_KEY, PASSWORD]
+SECRETS += [CALLBACK_SECRET, CALLBACK_PASSWORD]
 QUOTE = f"{BOB[1:]} ({BOB}) will not get: {WORDS}"  #: what a carrier may say that refuses a text
 KEYED = {"Authorization": f"Bearer {KEY}"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -62,6 +67,7 @@ class Scene:
     form: str
     level: str
     networks: dict[str, Network]
+    application: Receiver  #: is called back, fails often, and repeats what it got
     programs: list[Program] = field(default_factory=list)  #: one after the other, on one database
     others: dict[str, str] = field(default_factory=dict)  #: what other commands printed, by their words
 
@@ -135,10 +141,19 @@ class Scene:
             "SIGNALWIRE_API_URL": self.networks["signalwire"].url,
             "SIGNALWIRE_API_TOKEN": API_TOKEN,
             "SIGNALWIRE_SIGNING_KEY": SIGNING_KEY,
+            "GATEWAY_CALLBACK_URL": self.application.url.replace("//", f"//me:{CALLBACK_PASSWORD}@"),
+            "GATEWAY_CALLBACK_SECRET": CALLBACK_SECRET,
+            "GATEWAY_CALLBACK_NUMBERS": "full",
             "SIMULATOR_URL": self.networks["simulator"].url,
             "SIMULATOR_KEY": SIMULATOR_KEY,
             "ROGUE_KEY": ROGUE_KEY,
         }
+
+
+def repeats(got: Got) -> Reply:
+    """Answer in one way or another, with what was sent."""
+    status = random.choice((200, 200, 204, 500, 410, 429, 302, 0))
+    return Reply(status, {"Location": f"/{BOB}", "X-Echo": WORDS}, b"" if status == 204 else got.body)
 
 
 @contextmanager
@@ -151,7 +166,7 @@ def played(folder: Path, form: str, level: str) -> Iterator[Scene]:
             "signalwire": stack.enter_context(Network(face=SignalWireFace(PROJECT, API_TOKEN, SIGNING_KEY))),
             "simulator": stack.enter_context(Network(key=SIMULATOR_KEY)),
         }
-        scene = Scene(folder, form, level, networks)
+        scene = Scene(folder, form, level, networks, stack.enter_context(receiving(repeats)))
         with scene.serving() as program:
             setup(program)
             with ThreadPoolExecutor(3) as pool:

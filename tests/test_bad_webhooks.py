@@ -48,7 +48,12 @@ RIGHT: dict[str, tuple[str, str, bytes, Sign]] = {
         by_signalwire,
     ),
     "call": ("/webhooks/signalwire", JSON, swml("call", call_id=REF, from_number=ANN, to_number=MASK), by_signalwire),
-    "call at the old URL": ("/calls/route", JSON, swml("call", from_number=ANN, to_number=MASK), by_signalwire),
+    "call at the old URL": (
+        "/calls/route",
+        JSON,
+        swml("call", call_id=f"{REF}-old", from_number=ANN, to_number=MASK),
+        by_signalwire,
+    ),
     "call as a form": ("/webhooks/signalwire", FORM, form(CallSid=REF, CallStatus="ringing"), by_signalwire),
 }
 KINDS = pytest.mark.parametrize("kind", RIGHT)

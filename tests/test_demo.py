@@ -219,7 +219,7 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 def printed(text: str, what: str) -> str:
     """Return the line that is printed for something to be done in another terminal."""
-    found = re.search(rf"^  {what}:\n    (curl .*)$", text, re.MULTILINE)
+    found = re.search(rf"^  {what}:\n    ((?:curl|GATEWAY_URL=).*)$", text, re.MULTILINE)
     assert found, text
     return found[1]
 
@@ -244,6 +244,7 @@ def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_pri
 
     assert '"pool_size": 2' in run_line(printed(begin, "the numbers"))
     assert '"total_sessions": 1' in run_line(printed(begin, "the sessions"))
+    assert "A text would be relayed" in run_line(printed(begin, "what a text comes to"))
 
     screen.type("b half a")  # stays on the line while the session ends elsewhere
     screen.until("b half a")

@@ -767,3 +767,22 @@ def test_what_was_settled_by_a_turn_nobody_heard_of_is_settled_once(
     assert sorted(sent.text for sent in carrier.sent) == ["one", "three", "two"]
     assert [b.message(id).attempts for id in (first, second, third)] == [1, 1, 1]
     assert broken(b.store, b.now) == []
+
+
+def test_a_dispatcher_whose_stop_did_not_wait_for_a_send_ends_all_the_same(bench: Make) -> None:
+    gate, began = threading.Event(), threading.Event()
+
+    def slow(message) -> None:
+        began.set()
+        gate.wait(10)
+
+    carrier = Scripted()
+    carrier.on_send = slow
+    b = bench(carrier)
+    b.enqueue("one")
+    b.dispatcher.start()
+    assert began.wait(10)
+    b.dispatcher.stop(timeout=0.01)
+    b.dispatcher._thread.join(5)
+    assert not b.dispatcher._thread.is_alive()
+    gate.set()

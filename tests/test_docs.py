@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from receivers import OTHER_SECRET, SECRET
 
+from gateway.callbacks import signing
+from gateway.clock import now_ms
 from gateway.settings import settings_table
 
 TOP = Path(__file__).parent.parent
@@ -88,3 +92,17 @@ def test_the_settings_table_is_the_settings() -> None:
 def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (TOP / page).read_text()):
         assert (TOP / page).parent.joinpath(target).exists(), target
+
+
+def test_the_receiver_of_the_readme_tells_our_callbacks_from_others() -> None:
+    code = README.partition("<!-- a receiver -->")[2].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    verified, now, body = names["verified"], now_ms(), b'{"type":"opt_out"}'
+    headers = signing.headers([signing.key_of(OTHER_SECRET), signing.key_of(SECRET)], "cb_1", now, body)
+    assert [verified(headers, body, secret) for secret in (SECRET, OTHER_SECRET)] == [True, True]
+    assert not verified(headers, body + b" ", SECRET)
+    assert not verified(headers | {"webhook-id": "cb_2"}, body, SECRET)
+    assert not verified(headers, body, "whsec_" + "a" * 44)
+    old = signing.headers([signing.key_of(SECRET)], "cb_1", now - 400_000, body)
+    assert not verified(old, body, SECRET)

@@ -16,7 +16,7 @@ from gateway.messages import Channel, InboundMessage
 from gateway.opening import Opening, Person
 from gateway.records import NumberState, Session
 from gateway.settings import Settings, read_settings
-from gateway.store import Store
+from gateway.store import Store, db
 from gateway.store.session_lists import SessionFilter
 
 pytestmark = pytest.mark.both_databases
@@ -399,11 +399,11 @@ def test_sessions_are_listed_by_page_and_filter(store: Store, fill: Fill) -> Non
 
     def pages(**wanted: str) -> list[int]:
         found: list[Session] = []
-        before = 1 << 61
+        on: int | None = 1 << 61
         of = SessionFilter(**wanted)  # type: ignore[arg-type]
-        while page := store.read(lambda tx, before=before: tx.session_page(of, before, 2)):
+        while on is not None:
+            page, on = store.read(lambda tx, before=on: tx.session_page(of, before, 2))
             found += page
-            before = page[-1].seq
         return [made.index(next(one for one in made if one.id == session.id)) for session in found]
 
     assert pages() == [7, 6, 5, 4, 3, 2, 1, 0]
@@ -417,3 +417,36 @@ def test_sessions_are_listed_by_page_and_filter(store: Store, fill: Fill) -> Non
     assert pages(mask=made[7].legs[0].mask) == [7]
     assert pages(mask=made[7].legs[0].mask, participant=ANN) == []
     assert pages(external_id="job-2", mask=made[2].legs[1].mask, participant=ANN) == [2]
+
+
+def test_a_page_looks_at_so_many_sessions_and_says_where_to_go_on(
+    store: Store, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(*numbers(20))
+    made = [open_(store, ANN, f"+12065550{i:03}") for i in range(9)]
+    end(store, made[0])
+    monkeypatch.setattr(db, "LOOK", 4)
+    of = SessionFilter(participant=ANN, state="ended")
+    page, on = store.read(lambda tx: tx.session_page(of, 1 << 61, 50))
+    assert (page, on) == ([], made[5].seq)
+    page, on = store.read(lambda tx: tx.session_page(of, made[5].seq, 50))
+    assert (page, on) == ([], made[1].seq)
+    page, on = store.read(lambda tx: tx.session_page(of, made[1].seq, 50))
+    assert ([one.id for one in page], on) == ([made[0].id], None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_session_whose_people_share_the_mask_is_on_its_list_once(store: Store, fill: Fill, count: int) -> None:
+    fill(*numbers(1))
+    made = []
+    for people in ((ANN, CARL), (ANN, DAN), (CARL, DAN)):
+        made.append(open_(store, *people, exclusive=True))
+        end(store, made[-1])
+    found: list[str] = []
+    on: int | None = 1 << 61
+    while on is not None:
+        page, on = store.read(
+            lambda tx, before=on: tx.session_page(SessionFilter(mask=made[0].legs[0].mask), before, count)
+        )
+        found += [one.id for one in page]
+    assert found == [one.id for one in reversed(made)]

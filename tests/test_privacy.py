@@ -91,6 +91,15 @@ def test_no_event_that_is_kept_for_the_operator_holds_a_number_or_a_text(scene: 
     assert not [event for event in events if leaks(event)]
 
 
+def test_no_reason_of_a_callback_that_failed_does_though_they_held_all_that(scene: Scene) -> None:
+    application = scene.application
+    until(lambda: WORDS.encode() in b"".join(got.body for got in application.got), "a text is told")
+    assert {*leaks(b"".join(got.body for got in application.got).decode())} & {*PEOPLE}
+    kept = [" ".join(map(str, row)) for row in scene.rows("SELECT endpoint, webhook_id, reason, state FROM callbacks")]
+    assert {line.split()[-1] for line in kept} >= {"delivered", "dead"}
+    assert not [line for line in kept if leaks(line)]
+
+
 def test_no_reason_of_a_message_holds_a_number(scene: Scene) -> None:
     reasons = [row[0] for row in scene.rows("SELECT reason FROM outbox WHERE reason <> ''")]
     assert "••• is off" in " ".join(reasons)

@@ -226,7 +226,8 @@ def live(folder: Path, database_url: str, carrier: str, given: dict[str, object]
         network = stack.enter_context(gateways.network(carrier))
         network.repeat = repeat
         plugin = gateways.carrier_for(network, carrier, **given)
-        running = stack.enter_context(gateways.gateway(folder, {carrier: plugin}, GATEWAY_DATABASE_URL=database_url))
+        calm = {"GATEWAY_DATABASE_URL": database_url, "GATEWAY_POOL_LOW": "0"}  # the pool is looked at now and then
+        running = stack.enter_context(gateways.gateway(folder, {carrier: plugin}, **calm))
         network.webhook_url = f"{running.url}/webhooks/{carrier}/{gateways.TOKEN}"
         lanes = town.meet(running.store, 2, carrier=carrier)
         texts = [(lane, f"hello {n}") for n, lane in enumerate(lanes)]

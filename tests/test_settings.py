@@ -28,6 +28,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- defaults -----------------------------------------------------------------------------------
 
 
+SECRET = next(row for row in settings_table() if row.variable == "GATEWAY_CALLBACK_SECRET")
+
+
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
     settings = read_settings()
     assert settings.model_dump() == {
@@ -46,6 +49,11 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "help_msg": "Texts to this number reach the person you are in contact with. Help: support@yourorg.com. "
         "Reply STOP to get no texts.",
         "unreachable_msg": "Texts cannot reach the other person at the moment.",
+        "callback_endpoints": (),
+        "callback_secrets": (),
+        "callback_numbers": "masked",
+        "callback_kinds": frozenset(),
+        "callback_validity_ms": 86_400_000,
         "log_level": 20,
         "log_form": "plain",
         "database_url": "sqlite:///gateway.db",
@@ -94,6 +102,8 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_variable_is_described_and_its_example_is_accepted(row, monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.description
     assert row.example
+    if row.variable == "GATEWAY_CALLBACK_URL":  # which cannot be without the other
+        monkeypatch.setenv(SECRET.variable, SECRET.example)
     monkeypatch.setenv(row.variable, row.example)
     read_settings()
 
@@ -338,7 +348,7 @@ def test_a_secret_that_can_be_guessed_is_named_but_taken() -> None:
 # --- typing errors ------------------------------------------------------------------------------
 
 TYPOS = [
-    ("GATEWAY_API_KEY", "Is it GATEWAY_API_KEYS?"),
+    ("GATEWAY_API_KEY", "must send is GATEWAY_API_KEYS, which is not set"),
     ("GATEWAY_QUARENTINE", "Is it GATEWAY_QUARANTINE?"),
     ("GATEWAY_DB_URL", "Is it GATEWAY_DATABASE_URL?"),
     ("GATEWAY_XYZZY", "GATEWAY_XYZZY: not a variable of the gateway"),

@@ -15,7 +15,8 @@ import pytest
 from wsgi import Client, SettableClock
 
 import gateway
-from gateway.feed import KINDS, EventFilter, Feed
+from gateway.feed import EventFilter, Feed
+from gateway.kinds import KINDS
 from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
 from gateway.records import Kind, Leg, Origin, Outgoing, Session
@@ -135,6 +136,21 @@ def page(client: Client, query: str = "") -> dict:
     answer = client("GET", f"/v1/events{query}")
     assert answer.status == 200, answer
     return answer.json()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8])
+def test_the_feed_can_be_read_from_a_time_on(serve: Callable[..., Client], count: int) -> None:
+    client = serve(sending=False)
+    times = [1000 + 10 * (n // 2) for n in range(count)]  # two at a time
+    for at in times:
+        client.context.store.write(lambda tx, at=at: tx.add_event("opt_out", at))
+    if count > 4:  # what was pruned leaves gaps
+        client.context.store.write(lambda tx: tx.query("DELETE FROM events WHERE id = 1 OR id = 4"))
+        times = [at for n, at in enumerate(times, 1) if n not in (1, 4)]
+    for since in (0, 1000, 1001, 1010, 1030, 1031):
+        read = page(client, f"?since=1970-01-01T00:00:{since / 1000:06.3f}Z")["data"]
+        assert len(read) == sum(at >= since for at in times)
+    assert page(client, "?since=1970-01-01T00:00:01.030Z&after=0")["data"] == page(client)["data"]
 
 
 def test_the_feed_is_read_page_by_page(serve: Callable[..., Client]) -> None:

@@ -412,6 +412,7 @@ def test_a_replay_by_filter_goes_oldest_first_and_a_bounded_number_at_a_time(ben
         assert answer.status == 200, answer
         done = answer.json()
         assert done["replayed"] == len(done["messages"]) <= 2
+        assert [bench.get(f"/v1/messages/{id}")["replay_of"] for id in done["messages"]] == done["replaced"]
         texts += [bench.get(f"/v1/messages/{id}")["text"] for id in done["messages"]]
         after, rounds = done["next"], rounds + 1
     assert (texts, rounds) == (["0", "1", "2", "3", "4"], 3)

@@ -154,6 +154,31 @@ def test_a_number_never_changes_its_carrier_by_being_skipped(client: Client) -> 
     assert listed(client) == [TN]
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [[OTHER], [OTHER, TN], [OTHER, OTHER], [TN, OTHER, TN]],
+    ids=["new", "some are there", "one twice", "all of it"],
+)
+def test_a_dry_run_answers_what_the_run_does_and_adds_nothing(client: Client, numbers: list[str]) -> None:
+    add(client, TN)
+    body = {"numbers": given(*numbers), "existing": "skip"}
+    key = {"Idempotency-Key": "a-dry-run"}
+    dry = client("POST", "/v1/pool/import", json=body | {"dry_run": True}, headers=key)
+    assert listed(client) == [TN]
+    assert client.context.store.read(lambda tx: tx.query("SELECT key FROM answers")) == []  # it may be tried again
+    assert dry.json() == client("POST", "/v1/pool/import", json=body).json()
+
+
+def test_a_dry_run_is_refused_as_the_run_is(client: Client) -> None:
+    add(client, TN)
+    both = [*given(OTHER, carrier="flowroute"), *given(TN, OTHER, carrier="signalwire")]
+    body = {"numbers": both, "existing": "skip"}
+    for dry_run in (True, False):
+        answer = client("POST", "/v1/pool/import", json=body | {"dry_run": dry_run})
+        assert places(refused(answer, 409, "number-exists")) == ["/numbers/1/number", "/numbers/2/number"]
+    assert listed(client) == [TN]
+
+
 @pytest.mark.parametrize("count", [0, MOST + 1])
 def test_an_import_holds_at_least_one_and_at_most_what_it_says(client: Client, count: int) -> None:
     body = {"numbers": given(*[f"+1206555{n:04}" for n in range(count)])}

@@ -44,6 +44,8 @@ def usage(stage: Stage, screen: Screen) -> None:
         ("open a session", stage.api.curl("POST", "/session", people(stage))),
     ]
     if session:
+        mask = e164(session["virtual_tn"])
+        lines.append(("what a text comes to", stage.api.command("explain", mask, "--from", stage.ann.number)))
         lines.append(("end this one", stage.api.curl("DELETE", "/session", {"session_id": session["id"]})))
     screen.words("\nIn another terminal, while this one stays open:")
     for what, line in lines:

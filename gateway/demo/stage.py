@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shlex
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,6 +134,11 @@ class Api:
         words.append(self.url + path)
         words += ["-d", json.dumps(body)] if body else []
         return shlex.join(words)
+
+    def command(self, *words: str) -> str:
+        """Return a command that talks to this gateway as a line for a shell, called as the demo was."""
+        ours = sys.argv[0] if os.path.basename(sys.argv[0]) == "gateway" else "gateway"
+        return f"GATEWAY_URL={self.url} {shlex.join([ours, *words])}"
 
 
 def _no_proxy() -> list[str]:

@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.errors import ConfigError
+from gateway.store.callback_lists import CallbackFilter
 from gateway.store.calls import CallFilter
-from gateway.store.db import Database, Row
+from gateway.store.db import LOOK, Database, Row
 from gateway.store.events import log_events
 from gateway.store.message_lists import MessageFilter
 from gateway.store.outbox import NEVER
-from gateway.store.pool import LOOK
 from gateway.store.postgres import PostgresDatabase
 from gateway.store.pruning import PruningUnit
 from gateway.store.schema import migrate
 from gateway.store.sqlite import SqliteDatabase
 
-__all__ = ["LOOK", "NEVER", "CallFilter", "MessageFilter", "Row", "Store", "Tx", "check"]
+__all__ = ["LOOK", "NEVER", "CallFilter", "CallbackFilter", "MessageFilter", "Row", "Store", "Tx", "check"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Tx(PruningUnit):
     """A unit of work in progress: events, pool, opt-outs, sessions, outbox, inbox, lanes, claims, circuits, lists.
 
-    One upon another.
+    And calls, callbacks. One upon another.
     """
 
     def write_something(self) -> None:

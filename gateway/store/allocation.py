@@ -48,8 +48,9 @@ _TOGETHER = Statement(
     "WHERE l.participant = :participant AND l.state = 'quarantined' AND l.until > :now "
     "ORDER BY l.ended_at DESC LIMIT 20"
 )
+#: From the leases to the numbers (`CROSS JOIN`): those are fewer.
 _LAST_RESORT = Statement(
-    "SELECT n.number FROM leases l JOIN numbers n ON n.number = l.mask WHERE l.participant = :participant "
+    "SELECT n.number FROM leases l CROSS JOIN numbers n WHERE n.number = l.mask AND l.participant = :participant "
     "AND l.state = 'quarantined' AND l.until > :now AND n.carrier = :carrier AND n.state = 'active' "
     "AND n.exclusive IS NULL AND (:region = '' OR n.region = :region) "
     "AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = :participant AND o.mask = n.number) "

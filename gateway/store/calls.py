@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.past import Call
-from gateway.store.db import Row, Statement
+from gateway.store.db import Row, Statement, looks
 from gateway.store.message_lists import MessageListUnit
-
-LOOK = 2048  #: calls that one page of a list looks at, at most
-_CHUNK = 256
 
 #: A carrier whose first answer was lost asks again.
 _ADD = Statement(
@@ -38,14 +35,14 @@ class CallFilter:
     carrier: str = ""
     outcome: Literal["", "connected", "refused"] = ""
 
-    def fits(self, one: Call) -> bool:
-        """Return whether a call is wanted."""
+    def fits(self, row: Row) -> bool:
+        """Return whether the call in a row is wanted."""
         return (
-            self.session in ("", one.session)
-            and self.participant in ("", one.caller)
-            and self.mask in ("", one.mask)
-            and self.carrier in ("", one.carrier)
-            and self.outcome in ("", one.outcome)
+            self.session in ("", row["session"])
+            and self.participant in ("", row["caller"])
+            and self.mask in ("", row["mask"])
+            and self.carrier in ("", row["carrier"])
+            and self.outcome in ("", row["outcome"])
         )
 
 
@@ -81,14 +78,14 @@ class CallUnit(MessageListUnit):
         """
         name, of = _best(wanted)
         found: list[Call] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(_PAGES[name], before=before, count=_CHUNK, **of)
-            for one in map(_call, rows):
+        for size in looks(count + 1):
+            rows = self.run(_PAGES[name], before=before, count=size, **of)
+            for row in rows:
                 if len(found) == count:
                     return found, before
-                found += [one] if wanted.fits(one) else []
-                before = one.id
-            if len(rows) < _CHUNK:
+                found += [_call(row)] if wanted.fits(row) else []
+                before = row["id"]
+            if len(rows) < size:
                 return found, None
         return found, before
 

@@ -13,14 +13,16 @@ _RENEW = Statement(
     "UPDATE lanes SET claimed_until = :until WHERE mask = :mask AND recipient = :recipient AND owner = :owner"
 )
 MOST_WAITING = 10_000  #: messages that are counted
-#: By the masks with a lane that nobody is at work on, and by the lanes that somebody is at work on.
+#: By the masks with a lane that nobody is at work on, and by the lanes that somebody is at work on. In this order
+#: (`CROSS JOIN`): by what waits in a lane, never by all that a mask ever sent.
 _WAITING = Statement(
-    "SELECT COUNT(*) AS count FROM (SELECT o.id FROM paces p JOIN lanes l ON l.mask = p.name AND l.owner = '' "
-    "JOIN outbox o ON o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
-    "WHERE p.carrier = :carrier AND p.next_at < :never "
-    "UNION ALL SELECT o.id FROM lanes l JOIN paces p ON p.name = l.mask AND p.carrier = :carrier "
-    "JOIN outbox o ON o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
-    "WHERE l.owner <> '' LIMIT :most) AS waiting"
+    "SELECT COUNT(*) AS count FROM (SELECT o.id FROM paces p CROSS JOIN lanes l CROSS JOIN outbox o "
+    "WHERE p.carrier = :carrier AND p.next_at < :never AND l.mask = p.name AND l.owner = '' "
+    "AND o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
+    "UNION ALL SELECT o.id FROM lanes l CROSS JOIN paces p CROSS JOIN outbox o "
+    "WHERE l.owner <> '' AND p.name = l.mask AND p.carrier = :carrier "
+    "AND o.mask = l.mask AND o.recipient = l.recipient AND o.state IN ('queued', 'sending', 'uncertain') "
+    "LIMIT :most) AS waiting"
 )
 #: An uncertain one stays so.
 _UNSTART = Statement(

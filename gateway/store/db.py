@@ -16,6 +16,9 @@ from typing import Any, Generic, TypeVar
 import dataset
 from sqlalchemy import text
 
+LOOK = 2048  #: rows that one page of a list looks at, at most
+CHUNK = 256  #: rows in one step
+
 T = TypeVar("T")
 U = TypeVar("U", bound="Unit")
 Row = Mapping[str, Any]
@@ -109,7 +112,21 @@ class Database(ABC, Generic[U]):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what was handed in, then close every connection."""
+        """Refuse what comes from now on, finish what was handed in and what runs, then close every connection.
+
+        Waits for a bounded time: a unit that takes longer keeps its connection until it is over.
+        """
+
+
+def looks(count: int) -> Iterator[int]:
+    """Yield how many rows a page of a list asks for, step by step: `count` first, in case all are wanted.
+
+    `LOOK` in all: whatever filters leave of them, the cost of a page is bounded.
+    """
+    left, size = LOOK, min(count, CHUNK)
+    while left > 0:
+        yield min(size, left)
+        left, size = left - size, CHUNK
 
 
 @contextmanager

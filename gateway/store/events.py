@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from gateway.store.db import Row, Statement, Unit
+from gateway.store.db import Row, Statement, Unit, looks
 
 #: What says how a carrier stands.
 _OF_CARRIER = Statement(
@@ -21,8 +21,6 @@ _OF_CARRIER = Statement(
 
 log = logging.getLogger(__name__)
 
-LOOK = 2048  #: events that one page looks at, at most
-_CHUNK = 256
 
 _ADD = Statement(
     "INSERT INTO events (at, kind, session, mask, carrier, message, detail) "
@@ -104,6 +102,22 @@ class EventUnit(Unit):
         self.catch_up()
         return int(self.query("SELECT COALESCE(MAX(id), 0) AS id FROM events")[0]["id"])
 
+    def last_event_before(self, at: int) -> int:
+        """Return an id behind which come the events from the time `at` on, 0 where that is all there are.
+
+        Looked for by halves, so that its cost hardly grows. Times follow ids, but for what several processes write at
+        the same moment, or while a clock is set back.
+        """
+        low, high = 0, self.last_event()  # of the answer
+        while low < high:
+            middle = (low + high) // 2
+            rows = self.run(_PAGE, after=middle, upto=high, count=1)
+            if rows and rows[0]["at"] < at:
+                low = int(rows[0]["id"])
+            else:
+                high = middle
+        return low
+
     def events(self, after: int = 0, count: int = 100, *, upto: int = (1 << 63) - 1) -> list[Row]:
         """Return events that came after the one with id `after`, oldest first, up to the one with id `upto`."""
         self.catch_up()
@@ -121,15 +135,15 @@ class EventUnit(Unit):
         statement = _PAGE_OF_SESSION if session else _PAGE
         of = {"session": session} if session else {}
         found: list[Row] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(statement, after=after, upto=upto, count=_CHUNK, **of)
+        for size in looks(count):
+            rows = self.run(statement, after=after, upto=upto, count=size, **of)
             for row in rows:
                 after = row["id"]
                 if not kinds or row["kind"] in kinds:
                     found.append(row)
                     if len(found) == count:
                         return found, after
-            if len(rows) < _CHUNK:
+            if len(rows) < size:
                 return found, upto
         return found, after
 

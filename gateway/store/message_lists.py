@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from gateway.past import Received
 from gateway.records import Message, MessageState
 from gateway.store.answers import AnswerUnit
-from gateway.store.db import Row, Statement
+from gateway.store.db import Row, Statement, looks
 from gateway.store.outbox import message
 
-LOOK = 2048  #: rows of each kind that one page looks at, at most
-_CHUNK = 256
 _END = (1 << 63) - 1
 
 #: Of messages at one time, those that went out come before those that came in: these caused them.
@@ -71,15 +69,14 @@ class MessageFilter:
     since: int = 0  #: ms UTC
     until: int = _END  #: ms UTC, not included
 
-    def fits(self, one: Message | Received) -> bool:
-        """Return whether a message is wanted."""
-        state, person = (one.state.value, one.recipient) if isinstance(one, Message) else (RECEIVED, one.sender)
+    def fits(self, row: Row, out: bool) -> bool:
+        """Return whether the message in a row is wanted: of the outbox, or else of the inbox."""
         return (
-            self.session in ("", one.session)
-            and self.state in ("", state)
-            and self.participant in ("", person)
-            and self.mask in ("", one.mask)
-            and self.carrier in ("", one.carrier)
+            self.session in ("", row["session"])
+            and self.state in ("", row["state"] if out else RECEIVED)
+            and self.participant in ("", row["recipient" if out else "sender"])
+            and self.mask in ("", row["mask"])
+            and self.carrier in ("", row["carrier"])
         )
 
     @property
@@ -134,15 +131,16 @@ class MessageListUnit(AnswerUnit):
         That is None at the end. `LOOK` rows are looked at, at most.
         """
         found: list[Message] = []
-        for _ in range(LOOK // _CHUNK):
-            rows = self.run(_REPLAYABLE, at=after[0], id=after[1], count=_CHUNK)
-            for one in map(message, rows):
+        for size in looks(count + 1):
+            rows = self.run(_REPLAYABLE, at=after[0], id=after[1], count=size)
+            for row in rows:
                 if len(found) == count:
                     return found, after
-                if one.state in states and wanted.since <= one.created_at < wanted.until and wanted.fits(one):
-                    found.append(one)
-                after = (one.created_at, one.id)
-            if len(rows) < _CHUNK:
+                timely = wanted.since <= row["created_at"] < wanted.until
+                if timely and wanted.fits(row, out=True) and MessageState(row["state"]) in states:
+                    found.append(message(row))
+                after = (row["created_at"], row["id"])
+            if len(rows) < size:
                 return found, None
         return found, after
 
@@ -169,17 +167,19 @@ class MessageListUnit(AnswerUnit):
         """
         found: list[R] = []
         at, id = start
-        size = min(_CHUNK, count + 1)
-        for _ in range(-(-LOOK // size)):
-            rows = self.run(statement, at=at, id=id, count=size, **_params(statement, wanted))
-            for one in map(read, rows):
-                found += [one] if wanted.fits(one) else []
-                at, _, id = key_of(one)
-                if len(found) > count:
-                    return found, key_of(one)
+        out = read is message
+        when, params = "created_at" if out else "received_at", _params(wanted)
+        for size in looks(count + 1):
+            rows = self.run(statement, at=at, id=id, count=size, **params)
+            for row in rows:
+                at, id = row[when], row["id"]
+                if wanted.fits(row, out):  # most rows may be looked at in vain: those cost no record
+                    found.append(read(row))
+                    if len(found) > count:
+                        return found, key_of(found[-1])
             if len(rows) < size:
                 return found, None
-        return found, (at, OUT if read is message else IN, id)
+        return found, (at, OUT if out else IN, id)
 
 
 def _best(wanted: MessageFilter) -> str:
@@ -190,9 +190,9 @@ def _best(wanted: MessageFilter) -> str:
     return "state" if wanted.state in FAILURES else ""
 
 
-def _params(statement: Statement, wanted: MessageFilter) -> dict[str, Any]:
-    given = asdict(wanted)
-    return {"since": wanted.since} | {name: given[name] for name in (_best(wanted),) if name}
+def _params(wanted: MessageFilter) -> dict[str, Any]:
+    name = _best(wanted)
+    return {"since": wanted.since} | ({name: getattr(wanted, name)} if name else {})
 
 
 def _before_out(key: Key) -> tuple[int, int]:

@@ -102,7 +102,8 @@ class OutboxUnit(SessionListUnit):
         """Let what waits in a session for one number go to another leg instead, in the same order."""
         rows = self.query(
             "UPDATE outbox SET state = 'failed', reason = :reason, updated_at = :now WHERE mask = :mask "
-            "AND recipient = :recipient AND session = :session AND state = 'queued' RETURNING *",
+            "AND recipient = :recipient AND state IN ('queued', 'sending', 'uncertain') "  # written out as in its index
+            "AND session = :session AND state = 'queued' RETURNING *",
             mask=mask,
             recipient=recipient,
             session=session,

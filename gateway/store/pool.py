@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from gateway.errors import NumberExists, NumberInUse, NumberUnknown
 from gateway.numbers import area
 from gateway.records import NumberFilter, NumberState, PoolFigures, PoolNumber
-from gateway.store.db import Row, Statement
+from gateway.store.db import Row, Statement, looks
 from gateway.store.history import HistoryUnit
 
 SHUFFLE = 1 << 62  #: numbers stand in random order along a column, so that one index look-up picks at random
@@ -37,8 +37,6 @@ _ADD = Statement(
 #: The row says through whom goes what waits to be sent from a number.
 _TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")
 
-LOOK = 2048  #: numbers that one page of a list looks at, at most
-_CHUNK = 256
 _PAGE = Statement("SELECT * FROM numbers WHERE number > :after ORDER BY number LIMIT :count")
 _PAGE_OF_LABEL = Statement(
     "SELECT * FROM numbers WHERE label = :label AND label <> '' AND number > :after ORDER BY number LIMIT :count"
@@ -124,9 +122,9 @@ class PoolUnit(HistoryUnit):
         By the index that serves the filter best; what it leaves to sort out is looked at `LOOK` rows at a time, so
         that a page may hold less than `count`, or nothing, and there are more all the same.
         """
-        statement, looked = _best(wanted), 0
+        statement = _best(wanted)
         found: list[PoolNumber] = []
-        while looked < LOOK:
+        for size in looks(count + 1):
             rows = self.run(
                 statement,
                 label=wanted.label,
@@ -134,16 +132,16 @@ class PoolUnit(HistoryUnit):
                 carrier=wanted.carrier,
                 state=wanted.state and wanted.state.value,
                 after=after,
-                count=_CHUNK,
+                count=size,
             )
-            for one in map(_pool_number, rows):
-                if wanted.fits(one) and len(found) == count:
-                    return found, found[-1].number
-                found += [one] if wanted.fits(one) else []
-                after = one.number
-            if len(rows) < _CHUNK:
+            for row in rows:
+                if _fits(wanted, row):
+                    if len(found) == count:
+                        return found, after
+                    found.append(_pool_number(row))
+                after = row["number"]
+            if len(rows) < size:
                 return found, None
-            looked += len(rows)
         return found, after
 
     def pool_lows(self) -> set[tuple[str, str]]:
@@ -243,6 +241,17 @@ def _best(wanted: NumberFilter) -> Statement:
     if wanted.region is not None:
         return _PAGE_OF_REGION
     return _PAGE if wanted.carrier is None else _PAGE_OF_CARRIER
+
+
+def _fits(wanted: NumberFilter, row: Row) -> bool:
+    """Return whether the number in a row is wanted. Most rows may be looked at in vain: those cost no record."""
+    return (
+        wanted.carrier in (None, row["carrier"])
+        and wanted.region in (None, row["region"])
+        and wanted.state in (None, row["state"])
+        and wanted.label in (None, row["label"])
+        and wanted.in_use in (None, row["live"] > 0)
+    )
 
 
 def _figures(numbers: Row, leases: Row) -> PoolFigures:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
+from gateway.store.running import Running
 
 try:
     import psycopg
@@ -71,7 +72,7 @@ class PostgresDatabase(Database[U]):
         self._tell = tell
         self._db = _connect(url, connections)
         self._mode = threading.local()
-        self._closed = False
+        self._running = Running(shut=self._db.close)
         self._down_until = 0.0
         self._down_because = ""
         event.listen(self._db.engine, "begin", self._begin)
@@ -90,17 +91,13 @@ class PostgresDatabase(Database[U]):
         return self._run(READING, work)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._closed = True
-        self._db.close()
+        self._running.close()
 
     def _begin(self, connection: Connection) -> None:
         connection.exec_driver_sql(self._mode.begin)
 
     def _run(self, begin: str, work: Callable[[U], T]) -> T:
         """Run a unit until it comes through, or fails for a reason of its own."""
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
         if monotonic() < self._down_until:
             raise StoreUnavailable(self._down_because)
         for tried in range(TRIES):
@@ -115,7 +112,7 @@ class PostgresDatabase(Database[U]):
 
     def _once(self, begin: str, work: Callable[[U], T], attempt: _Attempt) -> T:
         self._mode.begin = begin
-        with transaction(self._db):
+        with self._running, transaction(self._db):
             attempt.begun = True
             unit = self._unit(self._db, *_runners(self._db), words=WORDS["postgresql"], alone=begin != SHARED)
             result = work(unit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.store.calls import CallUnit
+from gateway.store.callback_lists import CallbackListUnit
 from gateway.store.db import Statement
 
 STEP = 500  #: rows looked at in one unit of work at most: it holds up all others
@@ -37,6 +37,15 @@ _TABLES = {
             Statement(
                 "DELETE FROM calls WHERE id > :after AND id <= :upto AND id < (SELECT MAX(id) FROM calls) "
                 "AND at < :before"
+            ),
+        ),
+    ),
+    "callbacks": _Table(
+        Statement("SELECT id, updated_at AS at FROM callbacks WHERE id > :after ORDER BY id LIMIT :count"),
+        (
+            Statement(
+                "DELETE FROM callbacks WHERE id > :after AND id <= :upto AND id < (SELECT MAX(id) FROM callbacks) "
+                "AND updated_at < :before AND state IN ('delivered', 'dead')"
             ),
         ),
     ),
@@ -69,14 +78,14 @@ _TABLES = {
 PRUNED = tuple(_TABLES)
 
 
-class PruningUnit(CallUnit):
+class PruningUnit(CallbackListUnit):
     """What a unit of work can forget."""
 
     def forget_old(self, table: str, before: int, after: int) -> int | None:
         """Drop the rows of one of `PRUNED` that are older than `before` (ms), of the `STEP` behind the id `after`.
 
-        Messages stay while their session is live or they wait. Return the id of the last row that was looked at, or
-        None where all behind it are younger. The unit must run alone.
+        Messages stay while their session is live or they wait, callbacks while they wait. Return the id of the last row
+        that was looked at, or None where all behind it are younger. The unit must run alone.
         """
         look, forget = _TABLES[table]
         rows = self.run(look, after=after, count=STEP)

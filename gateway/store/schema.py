@@ -202,7 +202,38 @@ CREATE TABLE pool_lows (
     carrier TEXT NOT NULL, region TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (carrier, region));
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES)
+LEAN = """
+-- whoever looks for a mask's sessions finds them by legs_mask_seq
+DROP INDEX legs_mask;
+"""
+
+CALLBACKS = """
+-- who gets callbacks: how far of the feed each was given (`upto`), and whether it can be reached (as in `circuits`)
+CREATE TABLE endpoints (
+    name TEXT PRIMARY KEY, key TEXT NOT NULL, upto BIGINT NOT NULL, held_until BIGINT NOT NULL,
+    failures BIGINT NOT NULL, probes BIGINT NOT NULL, probe_at BIGINT, why TEXT NOT NULL);
+
+-- what each is owed, and what became of it; what was delivered has no body any more
+CREATE TABLE callbacks (
+    id {serial}, endpoint TEXT NOT NULL, event BIGINT NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL,
+    webhook_id TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, attempts BIGINT NOT NULL, status BIGINT NOT NULL,
+    reason TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,
+    replay_of BIGINT, replayed_as BIGINT);
+CREATE INDEX callbacks_line ON callbacks (endpoint, session, id) WHERE state IN ('waiting', 'sending');
+CREATE INDEX callbacks_expiry ON callbacks (expires_at) WHERE state = 'waiting';
+CREATE INDEX callbacks_open ON callbacks (id) WHERE state IN ('waiting', 'sending');
+CREATE INDEX callbacks_dead ON callbacks (id) WHERE state = 'dead';
+CREATE INDEX callbacks_session ON callbacks (session, id) WHERE session <> '';
+
+-- a line has what waits for an endpoint of one session, or of none (''): when its head is due, and who is at work on it
+CREATE TABLE callback_lines (
+    endpoint TEXT NOT NULL, session TEXT NOT NULL, due_at BIGINT NOT NULL, owner TEXT NOT NULL,
+    claimed_until BIGINT NOT NULL, PRIMARY KEY (endpoint, session));
+CREATE INDEX callback_lines_due ON callback_lines (endpoint, due_at) WHERE owner = '';
+CREATE INDEX callback_lines_owner ON callback_lines (owner) WHERE owner <> '';
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS)
 
 
 def migrate(db: Database[U]) -> int:

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.records import Holder, Leg, Session
-from gateway.store.db import Row, Statement
+from gateway.store.db import Row, Statement, looks
 from gateway.store.opening import OpeningUnit
 from gateway.store.sessions import leg_in, session_in
 
-_STATE = "(:state = '' OR s.state = :state)"
+#: `place` is what a page goes on by.
+_FROM = "SELECT s.*, s.seq AS place FROM sessions s WHERE"
+_LATEST = "s.seq < :before ORDER BY s.seq DESC LIMIT :count"
 _PAGES = {
-    "": Statement("SELECT * FROM sessions s WHERE s.seq < :before ORDER BY s.seq DESC LIMIT :count"),
-    "live": Statement(
-        "SELECT * FROM sessions s WHERE s.state = 'live' AND s.seq < :before ORDER BY s.seq DESC LIMIT :count"
-    ),
-    "ended": Statement(
-        "SELECT * FROM sessions s WHERE s.state = 'ended' AND s.seq < :before ORDER BY s.seq DESC LIMIT :count"
-    ),
+    "": Statement(f"{_FROM} {_LATEST}"),
+    "live": Statement(f"{_FROM} s.state = 'live' AND {_LATEST}"),
+    "ended": Statement(f"{_FROM} s.state = 'ended' AND {_LATEST}"),
 }
-_HAS_LEG = (
-    "(:participant = '' OR EXISTS (SELECT 1 FROM legs p WHERE p.session = s.id AND p.participant = :participant)) "
-    "AND (:mask = '' OR EXISTS (SELECT 1 FROM legs m WHERE m.session = s.id AND m.mask = :mask))"
-)
 _PAGE_OF_ID = Statement(
-    "SELECT * FROM sessions s WHERE s.external_id = :external_id AND s.external_id <> '' AND s.seq < :before "  # noqa: S608
-    f"AND {_STATE} AND {_HAS_LEG} ORDER BY s.seq DESC LIMIT :count"
+    "SELECT s.*, s.seq AS place, "  # noqa: S608
+    "(:participant = '' OR EXISTS (SELECT 1 FROM legs p WHERE p.session = s.id AND p.participant = :participant)) "
+    "AND (:mask = '' OR EXISTS (SELECT 1 FROM legs m WHERE m.session = s.id AND m.mask = :mask)) AS has_legs "
+    f"FROM sessions s WHERE s.external_id = :external_id AND s.external_id <> '' AND {_LATEST}"
 )
+#: First the legs that are looked at, then their sessions: each costs a look-up of its own.
+_FROM_LEGS = "SELECT s.*, g.seq AS place FROM (SELECT session, seq, mask FROM legs WHERE"
+_LATEST_LEGS = "seq < :before ORDER BY seq DESC LIMIT :count) g LEFT JOIN sessions s ON s.id ="
 _PAGE_OF_PERSON = Statement(
-    "SELECT s.* FROM legs g JOIN sessions s ON s.id = g.session WHERE g.participant = :participant "  # noqa: S608
-    f"AND (:mask = '' OR g.mask = :mask) AND g.seq < :before AND {_STATE} ORDER BY g.seq DESC LIMIT :count"
+    f"{_FROM_LEGS} participant = :participant AND {_LATEST_LEGS} g.session ORDER BY g.seq DESC",
 )
-#: Two legs of a session may share the mask: the first of them stands for it.
+_PAGE_OF_PAIR = Statement(
+    f"{_FROM_LEGS} participant = :participant AND {_LATEST_LEGS} CASE WHEN g.mask = :mask THEN g.session END "
+    "ORDER BY g.seq DESC",
+)
 _PAGE_OF_MASK = Statement(
-    "SELECT s.* FROM legs g JOIN sessions s ON s.id = g.session WHERE g.mask = :mask AND g.seq < :before "  # noqa: S608
-    "AND NOT EXISTS (SELECT 1 FROM legs f WHERE f.session = g.session AND f.mask = g.mask AND f.position < g.position) "
-    f"AND {_STATE} ORDER BY g.seq DESC LIMIT :count"
+    f"{_FROM_LEGS} mask = :mask AND {_LATEST_LEGS} g.session ORDER BY g.seq DESC",
 )
 _ON_MASK = Statement(
     "SELECT l.participant, l.session, l.state, l.ended_at, l.until, g.name FROM leases l "
@@ -59,10 +58,30 @@ class SessionFilter:
 class SessionListUnit(OpeningUnit):
     """What a unit of work can list of sessions."""
 
-    def session_page(self, wanted: SessionFilter, before: int, count: int) -> list[Session]:
-        """Return up to `count` sessions whose `seq` is below `before`, the latest first. An index leads to each."""
-        rows = self.run(_page(wanted), before=before, count=count, **_params(wanted))
-        return [self.whole_session(row) for row in rows]
+    def session_page(self, wanted: SessionFilter, before: int, count: int) -> tuple[list[Session], int | None]:
+        """Return up to `count` sessions whose `seq` is below `before`, the latest first, and where to go on.
+
+        That is None at the end. By the index that serves the filter best; what it leaves to sort out is looked at
+        `LOOK` rows at a time, so that a page may hold less than `count`, or nothing, and there are more all the same.
+        """
+        found, on = self._session_rows(wanted, before, count)
+        return [self.whole_session(row) for row in found], on
+
+    def _session_rows(self, wanted: SessionFilter, before: int, count: int) -> tuple[list[Row], int | None]:
+        statement, of = _best(wanted)
+        found: list[Row] = []
+        for size in looks(count + 1):
+            rows = self.run(statement, before=before, count=size, **of)
+            for row in rows:
+                is_new = row["place"] < before  # two legs may share a mask: the first stands for both
+                if is_new and _is_wanted(row, wanted):
+                    if len(found) == count:
+                        return found, before
+                    found.append(row)
+                before = row["place"]
+            if len(rows) < size:
+                return found, None
+        return found, before
 
     def holders_page(self, mask: str, after: str, count: int, now: int) -> list[Holder]:
         """Return up to `count` leases on a mask, live or in quarantine, behind those of the participant `after`."""
@@ -112,22 +131,25 @@ class SessionListUnit(OpeningUnit):
         )
 
 
-def _page(wanted: SessionFilter) -> Statement:
-    """Return the statement that begins with what is fewest."""
-    if wanted.external_id:
-        return _PAGE_OF_ID
-    if wanted.participant:
-        return _PAGE_OF_PERSON
-    return _PAGE_OF_MASK if wanted.mask else _PAGES[wanted.state]
+def _is_wanted(row: Row, wanted: SessionFilter) -> bool:
+    """Return whether a session is wanted that the statement of `_best` found."""
+    if row["id"] is None or wanted.state not in ("", row["state"]):
+        return False
+    return not wanted.external_id or bool(row["has_legs"])
 
 
-def _params(wanted: SessionFilter) -> dict[str, str]:
-    """Return what the statement of `_page` asks for."""
+def _best(wanted: SessionFilter) -> tuple[Statement, dict[str, str]]:
+    """Return the statement that begins with what is fewest, and what it asks for."""
     if wanted.external_id:
-        return asdict(wanted)
+        of = {"participant": wanted.participant, "mask": wanted.mask}
+        return _PAGE_OF_ID, {"external_id": wanted.external_id} | of
+    if wanted.participant and wanted.mask:
+        return _PAGE_OF_PAIR, {"participant": wanted.participant, "mask": wanted.mask}
     if wanted.participant:
-        return {"participant": wanted.participant, "mask": wanted.mask, "state": wanted.state}
-    return {"mask": wanted.mask, "state": wanted.state} if wanted.mask else {}
+        return _PAGE_OF_PERSON, {"participant": wanted.participant}
+    if wanted.mask:
+        return _PAGE_OF_MASK, {"mask": wanted.mask}
+    return _PAGES[wanted.state], {}
 
 
 def _holder(row: Row) -> Holder:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
+from gateway.store.running import PATIENCE, Running
 from gateway.store.turn import Turn
 
 GROUP = 256  #: units in one transaction at most
@@ -57,6 +58,7 @@ class SqliteDatabase(Database[U]):
         self._tell = tell
         self._writer = _connect(url, begin="BEGIN IMMEDIATE", connections=1)
         self._reader = _connect(url, begin="BEGIN", connections=readers)
+        self._reads = Running(shut=self._reader.close)
         self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._door = threading.Lock()  # nothing is handed in behind the word that no more comes
@@ -89,20 +91,16 @@ class SqliteDatabase(Database[U]):
 
     def read(self, work: Callable[[U], T]) -> T:
         """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
-        with _in_our_terms(), transaction(self._reader):
+        with self._reads, _in_our_terms(), transaction(self._reader):
             return work(self._unit(self._reader, *_runners(self._reader), words=WORDS["sqlite"], alone=True))
 
     def close(self) -> None:
-        """Finish what was handed in, then close every connection."""
         with self._door:
-            if self._closed:
-                return
-            self._closed = True
-            self._tickets.put(None)
-        self._thread.join()
-        self._turn.close()
-        self._writer.close()
-        self._reader.close()
+            if not self._closed:
+                self._closed = True
+                self._tickets.put(None)
+        self._reads.close()
+        self._thread.join(PATIENCE)  # it closes its connection itself
 
     def _write_groups(self) -> None:
         try:
@@ -113,6 +111,8 @@ class SqliteDatabase(Database[U]):
             with self._door:
                 self._closed = True
             self._refuse_the_rest()
+            self._turn.close()
+            self._writer.close()
 
     def _next_group(self) -> list[_Ticket[U, Any]] | None:
         """Wait for a unit, then take along those that came meanwhile. None at the end."""

@@ -8,14 +8,15 @@ from typing import Any
 import bottle
 
 from gateway.web.context import Context
-from gateway.web.v1 import calls, carriers, docs, events, masks, messages, openapi, opt_outs, pool, sessions
+from gateway.web.v1 import callbacks, calls, carriers, docs, events, masks, messages, openapi, opt_outs, pool, sessions
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
+from gateway.web.v1.payloads import Payload
 from gateway.web.v1.routes import make_routes
 
 Table = tuple[Operation[Any, Any, Any], ...]
 
 #: One for each resource, in the order of the docs.
-RESOURCES = (pool, sessions, masks, messages, calls, opt_outs, carriers, events)
+RESOURCES = (pool, sessions, masks, messages, calls, opt_outs, carriers, events, callbacks)
 
 
 def make_app(context: Context) -> bottle.Bottle:
@@ -27,7 +28,7 @@ def table(context: Context) -> Table:
     """Return every operation there is, those that describe the others too."""
     resources: Table = tuple(one for resource in RESOURCES for one in resource.operations(context))
     described = (*resources, _describing(""))
-    document = json.dumps(openapi.document(described, context.carriers))
+    document = json.dumps(openapi.document(described, context.carriers, Payload))
     return (*resources, _describing(document), *docs.operations(json.loads(document)))
 
 

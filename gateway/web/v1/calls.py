@@ -9,8 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gateway.keys import Role
 from gateway.past import Call as Record
-from gateway.store import CallFilter, Tx
-from gateway.store.calls import LOOK
+from gateway.store import LOOK, CallFilter, Tx
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading
@@ -73,17 +72,18 @@ def list_calls(tx: Tx, call: Call[Nothing, ListCalls, Nothing]) -> Answer:
     (before,) = paging.after(call, int) or (GREATEST,)
     found, last = tx.call_page(wanted, int(before), asked.limit)
     next = paging.write(call, None if last is None else (last,))
-    return Answer(body=Page[CallRecord](data=[_shown(one) for one in found], next=next))
+    return Answer(body=Page[CallRecord](data=[shown(one) for one in found], next=next))
 
 
 def get_call(tx: Tx, call: Call[CallPath, Nothing, Nothing]) -> Answer:
     found = tx.call(call.path.id)
     if found is None:
         raise Refusal(CALL_UNKNOWN, "There is no such call.")
-    return Answer(body=_shown(found))
+    return Answer(body=shown(found))
 
 
-def _shown(one: Record) -> CallRecord:
+def shown(one: Record) -> CallRecord:
+    """Return a call as v1 shows it."""
     outcome: Outcome = "connected" if one.outcome == "connected" else "refused"
     return CallRecord(
         id=one.id,

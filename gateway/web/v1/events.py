@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from gateway.feed import KINDS, EventFilter
+from gateway.feed import EventFilter
 from gateway.keys import Role
-from gateway.store import Row
-from gateway.store.events import LOOK
+from gateway.kinds import KINDS
+from gateway.store import LOOK, Row
 from gateway.web.context import Context
 from gateway.web.v1.message_models import Direction, WrittenId, written_id
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
@@ -60,9 +60,11 @@ Wait = Annotated[
 
 
 class ReadEvents(Input):
-    after: Position = Field(
-        0, description=f"`next` of the page before; left out: from the oldest; `{LATEST}`: only what comes from now on"
+    after: Position | None = Field(
+        None,
+        description=f"`next` of the page before; left out: from the oldest; `{LATEST}`: only what comes from now on",
     )
+    since: Time | None = Field(None, description="Where `after` is left out: begin with the first event from this time")
     limit: Whole = Field(50, ge=1, le=200, description="The most events of one page")
     wait: Wait | None = Field(
         None,
@@ -98,11 +100,14 @@ def list_events(call: Call[Nothing, ReadEvents, Nothing]) -> Answer:
     asked, feed = call.query, call.context.dispatcher.feed
     wanted = EventFilter(kinds=asked.kind or frozenset(), session=asked.session or "")
     after = feed.complete() if asked.after == _LAST else asked.after
+    if after is None:
+        after = 0 if asked.since is None else feed.before(asked.since)
     page = feed.read(wanted, after, asked.limit, (asked.wait or 0) / 1000)
-    return Answer(body=Events(data=[_shown(row) for row in page.events], next=str(page.last)))
+    return Answer(body=Events(data=[shown(row) for row in page.events], next=str(page.last)))
 
 
-def _shown(row: Row) -> Event:
+def shown(row: Row) -> Event:
+    """Return an event as v1 shows it."""
     kind, about = row["kind"], row["message"]
     direction = Direction.INBOUND if kind == "message.received" else Direction.OUTBOUND
     is_call = kind.startswith("call.")

@@ -25,10 +25,17 @@ def reading(unit: Unit[P, Q, B]) -> Callable[[Call[P, Q, B]], Answer]:
     return lambda call: call.context.store.read(lambda tx: unit(tx, call))
 
 
-def writing(unit: Unit[P, Q, B]) -> Callable[[Call[P, Q, B]], Answer]:
-    """Return a handler that runs a unit of work which writes, once for each Idempotency-Key."""
+def writing(
+    unit: Unit[P, Q, B], *, unless: Callable[[Call[P, Q, B]], bool] = lambda call: False
+) -> Callable[[Call[P, Q, B]], Answer]:
+    """Return a handler that runs a unit of work which writes, once for each Idempotency-Key.
+
+    A call of which `unless` holds only reads: it holds nobody up, and of its answer nothing is kept.
+    """
 
     def handle(call: Call[P, Q, B]) -> Answer:
+        if unless(call):
+            return call.context.store.read(lambda tx: unit(tx, call))
         answer = call.context.store.write(lambda tx: once(tx, call, unit))
         call.context.dispatcher.ring()
         return answer

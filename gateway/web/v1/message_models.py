@@ -196,5 +196,6 @@ class Replays(Output):
 
     replayed: int
     messages: list[WrittenId] = Field(description="The new messages, in the order in which they go out")
+    replaced: list[WrittenId] = Field(description="The messages whose place they take, in the same order")
     refused: list[NotReplayed] = Field(description="Messages that must not be sent again")
     next: str | None = Field(description="Send it as `after` to go on; null: that was all")

@@ -11,8 +11,8 @@ from gateway.past import Change as ChangeRecord
 from gateway.past import Received
 from gateway.records import Message as Record
 from gateway.records import MessageState
-from gateway.store import MessageFilter, Tx
-from gateway.store.message_lists import FIRST_PAGE, LOOK, RECEIVED
+from gateway.store import LOOK, MessageFilter, Tx
+from gateway.store.message_lists import FIRST_PAGE, RECEIVED
 from gateway.web.context import Context
 from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading, writing
@@ -70,8 +70,8 @@ def replay_message(tx: Tx, call: Call[MessagePath, Nothing, Nothing]) -> Answer:
         raise ReplayRefused("what came in cannot be sent again: what it gave rise to can")
     if direction is Direction.INBOUND:
         raise MessageUnknown("there is no such message")
-    shown = _shown(replay.replay(tx, id, call.context.settings, call.now))
-    return Answer(status=201, body=shown, headers={"Location": f"/v1/messages/{shown.id}"})
+    again = shown(replay.replay(tx, id, call.context.settings, call.now))
+    return Answer(status=201, body=again, headers={"Location": f"/v1/messages/{again.id}"})
 
 
 def replay_messages(tx: Tx, call: Call[Nothing, Nothing, ReplayMessages]) -> Answer:
@@ -91,6 +91,7 @@ def replay_messages(tx: Tx, call: Call[Nothing, Nothing, ReplayMessages]) -> Ans
         body=Replays(
             replayed=len(done.replayed),
             messages=[written_id(Direction.OUTBOUND, one) for one in done.replayed],
+            replaced=[written_id(Direction.OUTBOUND, one) for one in done.replaced],
             refused=[
                 NotReplayed(message=written_id(Direction.OUTBOUND, one.message), why=one.why) for one in done.refused
             ],
@@ -122,10 +123,11 @@ def _page(tx: Tx, call: Call[Any, Any, Any], wanted: MessageFilter) -> Answer:
     before = paging.after(call, int, int, int) or FIRST_PAGE
     at, kind, id = (int(part) for part in before)
     found, on = tx.message_page(wanted, (at, kind, id), call.query.limit)
-    return Answer(body=Page[Message](data=[_shown(one) for one in found], next=paging.write(call, on)))
+    return Answer(body=Page[Message](data=[shown(one) for one in found], next=paging.write(call, on)))
 
 
-def _shown(one: Record | Received) -> Message:
+def shown(one: Record | Received) -> Message:
+    """Return a message as v1 shows it."""
     return Message(**_fields(one))
 
 

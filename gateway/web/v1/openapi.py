@@ -22,9 +22,15 @@ unit (`15m`). Lists come in pages: send `next` as `cursor`. Whatever is wrong is
 once and answered alike."""
 
 
-def document(operations: Sequence[Operation[Any, Any, Any]], carriers: Collection[str]) -> Json:
-    """Return the document. `carriers`: the names of the configured ones, which fields that name a carrier may hold."""
-    schemas = _Schemas(operations)
+def document(
+    operations: Sequence[Operation[Any, Any, Any]], carriers: Collection[str], callback: type[BaseModel]
+) -> Json:
+    """Return the document.
+
+    `carriers`: the names of the configured ones, which fields that name a carrier may hold. `callback`: what is POSTed
+    to the application.
+    """
+    schemas = _Schemas(operations, callback)
     paths: Json = {}
     for one in operations:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
@@ -35,6 +41,7 @@ def document(operations: Sequence[Operation[Any, Any, Any]], carriers: Collectio
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in operations)],
             "paths": paths,
+            "webhooks": {"callback": {"post": _callback(schemas.answer(callback))}},
             "components": {
                 "schemas": schemas.shown(),
                 "securitySchemes": {
@@ -51,10 +58,10 @@ def document(operations: Sequence[Operation[Any, Any, Any]], carriers: Collectio
 class _Schemas:
     """The models of the operations as JSON schemas, and which of them a reader of the document looks up."""
 
-    def __init__(self, operations: Sequence[Operation[Any, Any, Any]]) -> None:
+    def __init__(self, operations: Sequence[Operation[Any, Any, Any]], callback: type[BaseModel]) -> None:
         read = [(model, "validation") for one in operations for model in (one.params, one.query, one.body)]
         written = [(model, "serialization") for one in operations for model in one.answers.values() if model]
-        models: Any = dict.fromkeys([*read, *written, (ProblemDocument, "serialization")])
+        models: Any = dict.fromkeys([*read, *written, (ProblemDocument, "serialization"), (callback, "serialization")])
         self._refs, found = models_json_schema(list(models), ref_template=_REF + "{model}")
         self._all: Json = found["$defs"]
         self._spread: set[str] = {self._name(model) for one in operations for model in (one.params, one.query)}
@@ -96,6 +103,30 @@ def _operation(one: Operation[Any, Any, Any], schemas: _Schemas) -> Json:
         }
     described["responses"] = _responses(one, schemas)
     return described
+
+
+def _callback(schema: Json) -> Json:
+    """Return what is POSTed to `GATEWAY_CALLBACK_URL`."""
+    headers = {
+        "webhook-id": "The same however often it is sent",
+        "webhook-timestamp": "When it is sent, in seconds since 1970",
+        "webhook-signature": "`v1,` and the base64 of the HMAC-SHA256 of `<id>.<timestamp>.<body>`, one for each "
+        "secret of `GATEWAY_CALLBACK_SECRET`, with spaces between them",
+    }
+    return {
+        "operationId": "callback",
+        "summary": "An event, POSTed to each URL of `GATEWAY_CALLBACK_URL`, signed after Standard Webhooks",
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": words, "schema": {"type": "string"}}
+            for name, words in headers.items()
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "2XX": {"description": "It is taken, and does not come again"},
+            "410": {"description": "It is not wanted, and does not come again"},
+            "default": {"description": "It comes again, after `Retry-After` if that is there"},
+        },
+    }
 
 
 def _parameters(schemas: _Schemas, model: type[BaseModel], where: str) -> list[Json]:

@@ -59,7 +59,8 @@ def add_number(tx: Tx, call: Call[Nothing, Nothing, AddNumber]) -> Answer:
 
 def import_numbers(tx: Tx, call: Call[Nothing, Nothing, ImportNumbers]) -> Answer:
     given = call.body.numbers
-    done = pool.add_many(tx, [_new(one) for one in given], call.now)
+    new = [_new(one) for one in given]
+    done = pool.would_add(tx, new) if call.body.dry_run else pool.add_many(tx, new, call.now)
     refused = dict.fromkeys(done.taken, "is in the pool already, as another carrier's")
     if call.body.existing is Existing.REFUSE:
         refused |= dict.fromkeys(done.existing, "is in the pool already")
@@ -193,12 +194,13 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             id="import_numbers",
             summary="Add many numbers",
             description=f"Up to {MOST} in one request, all of them or none. A longer list goes in several "
-            "requests; with `existing: skip` each of them can be sent again.",
+            "requests; with `existing: skip` each of them can be sent again. With `dry_run` nothing "
+            "is added, whatever is answered.",
             role=Role.OPERATOR,
             body=ImportNumbers,
             answers={200: Imported},
             problems=(NUMBER_EXISTS,),
-            handler=writing(import_numbers),
+            handler=writing(import_numbers, unless=lambda call: call.body.dry_run),
         ),
         Operation(
             method="GET",

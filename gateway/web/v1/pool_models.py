@@ -41,6 +41,7 @@ class ImportNumbers(Input):
         Existing.REFUSE,
         description="Numbers that are in the pool already, as the same carrier's: `refuse` the request, or `skip` them",
     )
+    dry_run: bool = Field(False, description="Add nothing: say what would be added, and what is wrong")
 
 
 class Imported(Output):

@@ -165,6 +165,16 @@ NOT_REPLAYED = _type(
     "`detail` says why: it did not come to nothing, it was sent again already, its recipient is not in its session any "
     "more, or they have opted out.",
 )
+CALLBACK_UNKNOWN = _type(
+    "callback-unknown", 404, "There is no such callback", "See `GET /v1/callbacks`. Old ones go after `GATEWAY_KEEP`."
+)
+CALLBACK_NOT_REPLAYED = _type(
+    "callback-not-replayed",
+    409,
+    "The callback cannot be sent again",
+    "`detail` says why: it is not dead, it was sent again already, or its endpoint is not in `GATEWAY_CALLBACK_URL` "
+    "any more.",
+)
 CALL_UNKNOWN = _type("call-unknown", 404, "There is no such call", "See `GET /v1/calls`.")
 
 #: What the core raises, as what it is answered. A subclass comes before its base.

@@ -59,10 +59,9 @@ def list_sessions(tx: Tx, call: Call[Nothing, ListSessions, Nothing]) -> Answer:
         mask=asked.mask or "",
     )
     (before,) = paging.after(call, int) or (paging.GREATEST,)
-    rows = tx.session_page(wanted, int(before), asked.limit + 1)
-    shown = rows[: asked.limit]
-    last = (shown[-1].seq,) if len(rows) > asked.limit else None
-    return Answer(body=paging.Page[Shown](data=[_shown(row) for row in shown], next=paging.write(call, last)))
+    found, on = tx.session_page(wanted, int(before), asked.limit)
+    next = paging.write(call, None if on is None else (on,))
+    return Answer(body=paging.Page[Shown](data=[shown(one) for one in found], next=next))
 
 
 def open_session(tx: Tx, call: Call[Nothing, Nothing, OpenSession]) -> Answer:
@@ -244,10 +243,11 @@ def _wish(error: StoreError) -> str:
 
 
 def _versioned(session: Session, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status=status, body=_shown(session), headers=(headers or {}) | {"ETag": etag(session.version)})
+    return Answer(status=status, body=shown(session), headers=(headers or {}) | {"ETag": etag(session.version)})
 
 
-def _shown(session: Session) -> Shown:
+def shown(session: Session) -> Shown:
+    """Return a session as v1 shows it."""
     return Shown(
         id=session.id,
         state=State.LIVE if session.live else State.ENDED,

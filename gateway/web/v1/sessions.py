@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.keys import Role
+from gateway.store import LOOK
 from gateway.web.context import Context
 from gateway.web.v1 import session_handlers as handlers
 from gateway.web.v1.manners import reading, writing
@@ -43,7 +44,9 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             path="/v1/sessions",
             id="list_sessions",
             summary="List sessions",
-            description="The latest first, those opened by the inherited APIs included.",
+            description="The latest first, those opened by the inherited APIs included. A page looks at "
+            f"{LOOK:,} sessions at most, whatever the filters leave of them: it may hold fewer than `limit`, or none, "
+            "while `next` is not null.",
             role=Role.READER,
             query=ListSessions,
             answers={200: Page[Session]},

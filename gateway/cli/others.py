@@ -1,0 +1,98 @@
+"""`gateway opt-outs` and `gateway calls`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gateway.cli import completing, view
+from gateway.cli.api import Api, path
+from gateway.cli.options import json_document, listed, remote, without_none
+from gateway.cli.refusals import named
+from gateway.cli.view import Column, field, when
+
+_OPT_OUTS = (
+    field("participant"),
+    Column("from", lambda row: row["mask"] or "any number"),
+    when("created_at", "since"),
+)
+_CALLS = (
+    field("id"),
+    when("at", "at"),
+    field("outcome"),
+    field("participant"),
+    field("mask"),
+    field("carrier"),
+    field("session"),
+    field("reason"),
+)
+_WHERE = named(
+    number="NUMBER", participant="NUMBER", mask="--mask", session="--session", carrier="--carrier", outcome="--outcome"
+)
+
+
+@click.group("opt-outs")
+def opt_outs() -> None:
+    """People who want no texts.
+
+    Those who wrote STOP, those whom a carrier blocks, those whom you add.
+    """
+
+
+@opt_outs.command("list")
+@click.option("--participant", metavar="NUMBER", help="Only those of this person.")
+@remote
+@listed
+def list_opt_outs(api: Api, most: int | None, as_json: bool, **filters: Any) -> None:
+    """List who wants no texts."""
+    found = api.pages(path("opt-outs"), filters, most, named(participant="--participant"))
+    view.pages(found, _OPT_OUTS, as_json=as_json, none="Nobody.")
+
+
+@opt_outs.command()
+@click.argument("number")
+@click.option("--mask", metavar="NUMBER", help="From this number of the pool alone.", shell_complete=completing.numbers)
+@remote
+@json_document
+def add(api: Api, number: str, mask: str | None, as_json: bool) -> None:
+    """Take note that somebody wants no texts.
+
+    What waits for them is not sent. The others of their sessions are told, once, that texts do not arrive.
+    """
+    added = api.post(path("opt-outs"), without_none(participant=number, mask=mask), _WHERE)
+    if as_json:
+        view.document(added)
+    else:
+        view.table([added], _OPT_OUTS)
+
+
+@opt_outs.command()
+@click.argument("number")
+@click.option("--mask", metavar="NUMBER", help="The one from this number.", shell_complete=completing.numbers)
+@remote
+def remove(api: Api, number: str, mask: str | None) -> None:
+    """Take note that somebody wants texts again.
+
+    Have their word for it. A block that a carrier keeps stays there.
+    """
+    api.delete(path("opt-outs", number), {"mask": mask}, _WHERE)
+    click.echo("Removed.")
+
+
+@click.group()
+def calls() -> None:
+    """Calls to the numbers of the pool."""
+
+
+@calls.command("list")
+@click.option("--session", metavar="SESSION", help="Of this session.", shell_complete=completing.sessions)
+@click.option("--participant", metavar="NUMBER", help="Of this person.")
+@click.option("--mask", metavar="NUMBER", help="To this mask.", shell_complete=completing.numbers)
+@click.option("--carrier", metavar="NAME", help="Of this carrier.", shell_complete=completing.carriers)
+@click.option("--outcome", type=click.Choice(("connected", "refused")), help="Of this outcome.")
+@remote
+@listed
+def list_calls(api: Api, most: int | None, as_json: bool, **filters: Any) -> None:
+    """List calls, the latest first."""
+    view.pages(api.pages(path("calls"), filters, most, _WHERE), _CALLS, as_json=as_json, none="No calls.")

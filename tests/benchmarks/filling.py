@@ -1,0 +1,385 @@
+"""Fills a database as months of use would: the schema is the gateway's own, the rows are written in bulk."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from gateway.store import NEVER, Store
+
+Say = Callable[[str], None]
+DAY = 86_400_000
+SPAN = 60 * DAY  #: of all that happened
+QUARANTINE = 7 * DAY
+AREAS = ("206", "212", "303", "312", "404", "415", "512", "617", "702", "808", "416", "604")
+
+#: Interesting cases, by name: whoever has a hundredth of all, and what is rare.
+BUSY_PERSON = "+12065550000"  #: takes part in every hundredth session
+BUSY_MASK = "+12062000001"  #: a leg of every fiftieth session is on it
+BUSY_SESSION = "the-busy-one"  #: an external id: every hundredth text is in it
+REUSED = "again-and-again"  #: the external id of every hundredth session that has ended
+STRANGER = "+12065559999"
+
+#: What becomes of texts: the state, how many of a thousand, what the history says.
+FATES = (
+    ("delivered", 760, ("attempt:sent", "receipt:sent", "receipt:delivered")),
+    ("sent", 200, ("attempt:sent",)),
+    ("undelivered", 20, ("attempt:sent", "receipt:undelivered")),
+    ("failed", 12, ("attempt:failed",)),
+    ("expired", 4, ("expiry:expired",)),
+    ("suppressed", 2, ()),
+    ("parked", 1, ("attempt:parked",)),
+    ("blocked", 1, ()),
+)
+TOLD = {"sent", "delivered", "undelivered", "failed", "expired", "suppressed", "parked", "blocked"}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many sessions, messages (those that came in and those that went out) and numbers."""
+
+    sessions: int
+    messages: int
+
+    @property
+    def numbers(self) -> int:
+        """A tenth of the sessions, and no fewer than it takes to have some of each kind."""
+        return max(100, self.sessions // 10)
+
+    def __str__(self) -> str:
+        return f"{self.sessions:,} sessions, {self.messages:,} messages, {self.numbers:,} numbers"
+
+
+@dataclass(slots=True)
+class _Session:
+    """What texts need to know of a session."""
+
+    id: str
+    legs: tuple[tuple[str, str, str], ...]  #: participant, mask, carrier
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows on their way into the database, table by table."""
+
+    put: Callable[[str, Sequence[tuple[Any, ...]]], None]
+    size: int = 20_000
+    waiting: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    counted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, table: str, *row: Any) -> int:
+        """Add a row and return its number, from 1."""
+        rows = self.waiting.setdefault(table, [])
+        rows.append(row)
+        self.counted[table] += 1
+        if len(rows) >= self.size:
+            self.put(table, rows)
+            rows.clear()
+        return self.counted[table]
+
+    def flush(self) -> None:
+        """Write what waits."""
+        for table, rows in self.waiting.items():
+            if rows:
+                self.put(table, rows)
+        self.waiting.clear()
+
+
+#: What is written of each table; `#`: the row's number.
+COLUMNS = {
+    "numbers": "number, seq, carrier, state, region, shuffle, live, exclusive, created_at, label, area",
+    "sessions": "seq, id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, ttl_ms, "
+    "deadline, external_id, metadata",
+    "legs": "session, position, participant, mask, carrier, name, seq",
+    "leases": "mask, participant, session, position, state, ended_at, until",
+    "inbox": "id, carrier, ref, mask, sender, session, outcome, received_at",
+    "outbox": "id, carrier, mask, recipient, text, media, kind, session, inbox, state, reason, code, attempts, "
+    "created_at, expires_at, first_tried_at, updated_at, carrier_ref",
+    "lanes": "mask, recipient, due_at, owner, claimed_until",
+    "paces": "name, carrier, next_at, free_us",
+    "opt_outs": "participant, mask, created_at",
+    "events": "id, at, kind, session, mask, carrier, message, detail",
+    "message_history": "id, message, at, cause, state, reason, code, attempt",
+    "calls": "id, carrier, ref, mask, caller, session, outcome, reason, at",
+    "answers": "caller, key, fingerprint, status, headers, body, created_at",
+}
+
+
+class _Filling:
+    """One filling, from the first number to the last text."""
+
+    def __init__(self, rows: _Rows, sizes: Sizes, now: int, say: Say) -> None:
+        self._rows = rows
+        self._sizes = sizes
+        self._now = now
+        self._say = say
+        self._dice = random.Random(7)
+        self._carriers: dict[str, str] = {BUSY_MASK: "flowroute"}
+        self._live: Counter[str] = Counter()
+        self._alone: dict[str, str] = {}
+        self._pairs: set[tuple[str, str]] = set()
+        self._lanes: set[tuple[str, str]] = set()
+        self._sessions: list[_Session] = []
+        self._fates = [fate for fate in FATES for _ in range(fate[1])]
+
+    def run(self) -> None:
+        self._choose_numbers()
+        self._open_sessions()
+        self._write_numbers()
+        self._exchange_texts()
+        self._rest()
+        self._rows.flush()
+
+    # --- numbers and sessions
+
+    def _choose_numbers(self) -> None:
+        while len(self._carriers) < self._sizes.numbers:
+            area, place = self._dice.choice(AREAS), self._dice.randrange(2_000_000, 10_000_000)
+            self._carriers[f"+1{area}{place}"] = self._dice.choice(("flowroute", "flowroute", "signalwire"))
+        numbers = list(self._carriers)
+        self._for_one, self._shared = numbers[1::10], [BUSY_MASK, *(n for i, n in enumerate(numbers) if i % 10 != 1)]
+
+    def _write_numbers(self) -> None:
+        for seq, (number, carrier) in enumerate(self._carriers.items(), 1):
+            state = "draining" if seq % 100 == 7 else "disabled" if seq % 200 == 9 else "active"
+            region = "CA" if number[2:5] in ("416", "604") else "US"
+            label = "spare" if seq % 20 == 3 else ""
+            shuffle, live, alone = self._dice.randrange(1 << 62), self._live[number], self._alone.get(number)
+            row = (number, seq, carrier, state, region, shuffle, live, alone, self._now - SPAN, label, number[:5])
+            self._rows.add("numbers", *row)
+
+    def _open_sessions(self) -> None:
+        free = iter(self._for_one)
+        for i in range(self._sizes.sessions):
+            at = self._now - SPAN + SPAN * i // self._sizes.sessions
+            live = i * 2 >= self._sizes.sessions and i % 10 != 9
+            alone = i % 10 == 4 and (not live or (number := next(free, "")) != "")
+            people = self._people(i)
+            mask = (number if live else self._once_alone(people)) if alone else ""
+            self._open(i, at, live, [(person, mask or self._mask(i, person)) for person in people], alone)
+            if i % 20_000 == 19_999:
+                self._say(f"  {i + 1:,} sessions")
+
+    def _people(self, i: int) -> list[str]:
+        count = 4 if i % 20 == 8 else 2
+        people = {BUSY_PERSON} if i % 100 == 0 else set()
+        while len(people) < count:
+            people.add(f"+1{AREAS[i % 10]}{2_000_000 + self._dice.randrange(self._sizes.sessions * 2)}")
+        return sorted(people)
+
+    def _mask(self, i: int, person: str) -> str:
+        mask = BUSY_MASK if i % 50 == 1 else self._dice.choice(self._shared)
+        while (mask, person) in self._pairs:
+            mask = self._dice.choice(self._shared)
+        self._pairs.add((mask, person))
+        return mask
+
+    def _once_alone(self, people: Sequence[str]) -> str:
+        """Return a mask that people had to themselves, in a session that has ended."""
+        while True:
+            mask = self._dice.choice(self._for_one)
+            if not self._pairs & {(mask, person) for person in people}:
+                self._pairs |= {(mask, person) for person in people}
+                return mask
+
+    def _open(self, i: int, at: int, live: bool, pairs: list[tuple[str, str]], alone: bool) -> None:
+        id, seq = f"{self._dice.getrandbits(128):032x}", i + 1
+        ended_at = None if live else min(at + DAY, self._now - 1)
+        self._rows.add(
+            "sessions",
+            *(seq, id, "v1" if i % 4 else "sms_proxy", "live" if live else "ended", at),
+            *(self._now + 30 * DAY if live and i % 3 else None, ended_at, "" if live else "expired", 0),
+            *(int(alone), 30 * DAY if live and i % 3 else None, None, self._external_id(i, live)),
+            json.dumps({"order": i}) if i % 2 else "",
+        )
+        for position, (person, mask) in enumerate(pairs):
+            name = f"Person {position}" if len(pairs) > 2 else ""
+            self._rows.add("legs", id, position, person, mask, self._carriers[mask], name, seq)
+            self._hold(mask, person, id, position, ended_at)
+        if alone and live:
+            self._alone[pairs[0][1]] = id
+        self._sessions.append(_Session(id, tuple((person, mask, self._carriers[mask]) for person, mask in pairs)))
+        self._event(at, "session.opened", id)
+        if ended_at:
+            self._event(ended_at, "session.expired", id)
+
+    def _external_id(self, i: int, live: bool) -> str:
+        if i == self._busy:
+            return BUSY_SESSION
+        if not live and i % 100 == 2:
+            return REUSED
+        return f"order-{i}" if i % 5 else ""
+
+    def _hold(self, mask: str, person: str, session: str, position: int, ended_at: int | None) -> None:
+        if ended_at is None:
+            self._live[mask] += 1
+            self._rows.add("leases", mask, person, session, position, "live", 0, 0)
+        elif ended_at + QUARANTINE > self._now:
+            until = ended_at + QUARANTINE
+            self._rows.add("leases", mask, person, session, position, "quarantined", ended_at, until)
+
+    @property
+    def _busy(self) -> int:
+        """The place of the busy session: live, of two."""
+        return self._sizes.sessions // 2 // 100 * 100 + 3
+
+    # --- texts
+
+    def _exchange_texts(self) -> None:
+        """Texts come and go until there are as many as there shall be; of a relayed one each way."""
+        counted, said = self._rows.counted, 0
+        while (done := counted["inbox"] + counted["outbox"]) < self._sizes.messages:
+            self._text(self._now - SPAN + SPAN * done // self._sizes.messages, done)
+            if done - said >= 100_000:
+                self._say(f"  {done:,} messages")
+                said = done
+
+    def _text(self, at: int, done: int) -> None:
+        dice = self._dice.random()
+        if dice < 0.01:
+            self._from_stranger(at)
+            return
+        last = done * len(self._sessions) // self._sizes.messages
+        place = self._busy if dice < 0.02 else max(0, last - int(self._dice.random() ** 2 * len(self._sessions) * 0.02))
+        session = self._sessions[place]
+        sender, mask, carrier = session.legs[self._dice.randrange(len(session.legs))]
+        came = self._came(carrier, mask, sender, session.id, "relayed", at)
+        for person, own, through in session.legs:
+            if person != sender:
+                self._went(through, own, person, session.id, came, at, "relay")
+
+    def _from_stranger(self, at: int) -> None:
+        mask = self._dice.choice(self._shared)
+        came = self._came(self._carriers[mask], mask, STRANGER, "", "no_session", at)
+        self._went(self._carriers[mask], mask, STRANGER, "", came, at, "notice")
+
+    def _came(self, carrier: str, mask: str, sender: str, session: str, outcome: str, at: int) -> int:
+        id = self._rows.counted["inbox"] + 1
+        ref = f"mdr2-{self._dice.getrandbits(128):032x}"
+        self._rows.add("inbox", id, carrier, ref, mask, sender, session, outcome, at)
+        self._event(at, "message.received", session, mask, carrier, id, outcome)
+        return id
+
+    def _went(self, carrier: str, mask: str, to: str, session: str, came: int, at: int, kind: str) -> None:
+        id = self._rows.counted["outbox"] + 1
+        state, _, history = self._dice.choice(self._fates)
+        queued = carrier == "signalwire" and id % 500 == 0
+        state, history = ("queued", ()) if queued else (state, history)
+        ref = f"mdr2-{self._dice.getrandbits(128):032x}" if history and history[0] == "attempt:sent" else ""
+        self._rows.add(
+            "outbox",
+            *(id, carrier, mask, to, f"On my way, number {id}, be there in ten minutes", "", kind, session, came),
+            *(state, "" if state in ("queued", "sent", "delivered") else "some reason", "", int(bool(ref)), at),
+            *(self._now + DAY if queued else at + DAY // 6, at + 200 if ref else None, at + 5_000, ref),
+        )
+        if queued and (mask, to) not in self._lanes:
+            self._lanes.add((mask, to))
+            self._rows.add("lanes", mask, to, self._now, "", 0)
+        for step, (cause, came_to) in enumerate(part.split(":") for part in history):
+            self._rows.add("message_history", *self._change(id, at + 300 * step, cause, came_to))
+            if came_to in TOLD and not (cause == "receipt" and came_to == "sent"):
+                self._event(at + 300 * step, f"message.{came_to}", session, mask, carrier, id)
+
+    def _change(self, message: int, at: int, cause: str, state: str) -> tuple[Any, ...]:
+        id = self._rows.counted["message_history"] + 1
+        return id, message, at, cause, state, "", "", int(cause == "attempt")
+
+    def _event(
+        self, at: int, kind: str, session: str = "", mask: str = "", carrier: str = "", message: int | None = None,
+        detail: str = "",
+    ) -> None:  # fmt: skip
+        self._rows.add("events", self._rows.counted["events"] + 1, at, kind, session, mask, carrier, message, detail)
+
+    # --- the rest
+
+    def _rest(self) -> None:
+        due = {mask for mask, _ in self._lanes}
+        for number, carrier in self._carriers.items():
+            self._rows.add("paces", number, carrier, self._now if number in due else NEVER, 0)
+        for i in range(self._sizes.messages // 20):
+            session = self._sessions[self._dice.randrange(len(self._sessions))]
+            person, mask, carrier = session.legs[0]
+            outcome, reason = ("refused", "ended") if i % 5 == 0 else ("connected", "")
+            at = self._now - SPAN + SPAN * i // (self._sizes.messages // 20)
+            ref = f"{self._dice.getrandbits(128):032x}"
+            self._rows.add("calls", i + 1, carrier, ref, mask, person, session.id, outcome, reason, at)
+        refusing = {session.legs[1][0]: session.legs[1][1] for session in self._sessions[::50]}
+        for i, (person, mask) in enumerate(sorted(refusing.items())):
+            self._rows.add("opt_outs", person, mask if i % 2 else "", self._now - i)
+        for i in range(self._sizes.sessions // 20):
+            self._rows.add("answers", "key", f"order-{i}", "f" * 64, 201, "{}", "{}", self._now - i * 100)
+        for i in range(50):
+            self._event(self._now, "carrier.resumed" if i % 2 else "carrier.paused", carrier="flowroute")
+
+
+def fill(url: str, sizes: Sizes, say: Say) -> None:
+    """Fill an empty database; `say` is told how far it is."""
+    Store(url).close()
+    began = time.monotonic()
+    with _bulk(url) as put:
+        rows = _Rows(put)
+        _Filling(rows, sizes, int(time.time() * 1000), say).run()
+        say("  indexes")
+    counted = ", ".join(f"{name} {count:,}" for name, count in sorted(rows.counted.items()))
+    say(f"  {counted}; {time.monotonic() - began:.0f} s")
+
+
+@contextmanager
+def _bulk(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
+    """Yield what writes rows. Indexes are set aside until the end, and built anew."""
+    with (_sqlite if url.startswith("sqlite") else _postgres)(url) as put:
+        yield put
+
+
+@contextmanager
+def _sqlite(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
+    db = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    db.execute("PRAGMA synchronous=OFF")
+    indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+    for name, _ in indexes:
+        db.execute(f"DROP INDEX {name}")
+    db.execute("BEGIN")
+
+    def put(table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        marks = ", ".join("?" * len(rows[0]))
+        db.executemany(f"INSERT INTO {table} ({COLUMNS[table]}) VALUES ({marks})", rows)
+
+    yield put
+    for _, sql in indexes:
+        db.execute(sql)
+    db.execute("COMMIT")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+@contextmanager
+def _postgres(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
+    with psycopg.connect(url, autocommit=True) as db:
+        indexes = db.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+            "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
+        ).fetchall()
+        for name, _ in indexes:
+            db.execute(f"DROP INDEX {name}")
+
+        def put(table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+            with db.cursor().copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+        yield put
+        for _, sql in indexes:
+            db.execute(sql)
+        for table in ("sessions", "inbox", "outbox", "events", "message_history", "calls"):
+            key = "seq" if table == "sessions" else "id"
+            db.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), (SELECT MAX({key}) FROM {table}))")
+        db.execute("VACUUM ANALYZE")
