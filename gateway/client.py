@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -28,6 +29,7 @@ from gateway.storable import storable
 
 Response = requests.Response
 
+PIECE = 64 * 1024  #: bytes of a download at a time
 TIMEOUT = (3.05, 15.0)  #: seconds to connect, and between bytes of the answer: requests has none by default
 #: What requests refuses to build a request from: nothing has left.
 _UNCALLABLE = (
@@ -81,6 +83,15 @@ class CarrierSession:
             raise_for_status(response)
         return response
 
+    def download(self, url: str, **kwargs: Any) -> tuple[Response, Iterator[bytes]]:
+        """Send a GET and return its answer, whatever its status, and its body as it comes in, in pieces.
+
+        For what may be large: nothing of the body is read before the first piece is asked for. Whoever has the answer
+        calls its `close`. Takes and raises what `request` does; a body that breaks off raises `RetryableSendError`.
+        """
+        response = self.request("GET", url, check=False, stream=True, **kwargs)
+        return response, _pieces(response)
+
     def _environment(self, url: str) -> dict[str, Any]:
         """Return what the environment says about requests to the host of `url`: `proxies` and `verify`."""
         host = url[: url.find("/", url.find("//") + 2)]
@@ -100,6 +111,15 @@ class CarrierSession:
             session = self._local.session = requests.Session()
             session.trust_env = False
         return session
+
+
+def _pieces(response: Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(PIECE)
+    except requests.RequestException:
+        raise RetryableSendError("the answer broke off") from None
+    finally:
+        response.close()
 
 
 def raise_for_status(response: Response, detail: str = "", code: str = "") -> None:

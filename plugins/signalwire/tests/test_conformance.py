@@ -14,6 +14,7 @@ from gateway_signalwire import SignalWire
 
 from gateway import (
     Callee,
+    CallOutcome,
     CallProgress,
     CallState,
     CarrierMisconfigured,
@@ -150,7 +151,15 @@ voice = [
     Receives(
         "the end of a call as a form",
         form(CallSid="c-1", CallStatus="completed", Direction="inbound", From=PERSON, To=MASK, CallDuration="61"),
-        [CallProgress(carrier_ref="c-1", state=CallState.ENDED, outcome="completed", seconds=61)],
+        [
+            CallProgress(
+                carrier_ref="c-1",
+                state=CallState.ENDED,
+                outcome=CallOutcome.COMPLETED,
+                seconds=61,
+                detail="completed",
+            )
+        ],
     ),
     Receives(
         "a state of a call, which SignalWire does not sign",
@@ -164,7 +173,7 @@ voice = [
                 }
             ).encode(),
         ),
-        [CallProgress(carrier_ref="c-2", state=CallState.ENDED, outcome="busy")],
+        [CallProgress(carrier_ref="c-2", state=CallState.ENDED, outcome=CallOutcome.BUSY, detail="busy")],
         signed=False,
     ),
 ]
