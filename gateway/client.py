@@ -89,7 +89,10 @@ class CarrierSession:
         For what may be large: nothing of the body is read before the first piece is asked for. Whoever has the answer
         calls its `close`. Takes and raises what `request` does; a body that breaks off raises `RetryableSendError`.
         """
-        response = self.request("GET", url, check=False, stream=True, **kwargs)
+        try:
+            response = self.request("GET", url, check=False, stream=True, **kwargs)
+        except ValueError:  # requests reads where a redirect leads, even if nobody shall follow it
+            raise RetryableSendError("the answer cannot be read") from None
         return response, _pieces(response)
 
     def _environment(self, url: str) -> dict[str, Any]:
