@@ -53,8 +53,8 @@ class CallStep:
     step: Step
     callee: int | None = None  #: at `SCREEN` and `SCREENED`: the `position` of the callee it is about
     digits: str = field(default="", repr=False)  #: what was typed, without the key that ends it
-    #: At `DIALLED`: somebody answered. Some carriers say so of one who was asked to press 1 and did not, too: where the
-    #: route had `accept`, two people are connected only if a `SCREENED` with 1 came as well.
+    #: At `DIALLED`: two people were connected. False where the carrier says so of a callee who did not press 1 as well:
+    #: that one did has been told by `SCREENED`.
     connected: bool = False
     #: At `DIALLED`, where the carrier cannot ring all callees of the route at once: the positions of those it has rung.
     #: Unless `connected`, the answer is the same `Connect` with the others, as long as there are some. (): all of them.

@@ -93,7 +93,7 @@ class Core:
         return self._dialled(step, self.route)
 
     def _dialled(self, step: CallStep, route: Connect) -> CallRoute:
-        if step.connected and (self.accepted or not route.accept):
+        if step.connected or self.accepted:
             return Refuse()
         rest = tuple(callee for callee in route.callees if callee.position not in step.rung)
         if step.rung and rest:

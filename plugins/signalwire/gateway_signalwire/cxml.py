@@ -24,7 +24,7 @@ from gateway import (
     callback_url,
 )
 from gateway_signalwire.answers import legal
-from gateway_signalwire.fields import EACH, RUNG
+from gateway_signalwire.fields import ACCEPT, EACH, RUNG
 from gateway_signalwire.limits import KEY_SECONDS, MOST_NUMBERS, SILENCE_SECONDS, ring_seconds
 
 Verbs = list[Element]
@@ -118,8 +118,12 @@ def _asked(callee: Callee, route: Connect) -> dict[str, str]:
 def _turns(
     call: InboundCall | CallStep, route: Connect, groups: Sequence[Sequence[Callee]], each: int
 ) -> dict[str, str]:
-    """Return what `<Dial>` fetches once it is over, and where it tells of a recording."""
-    action = callback_url(route.callback, Step.DIALLED)
+    """Return what `<Dial>` fetches once it is over, and where it tells of a recording.
+
+    What a dial is called whose callee answered and was then hung up on, is not documented: the URL says of those who
+    must press 1, so that it is not believed that two people were connected.
+    """
+    action = callback_url(route.callback, Step.DIALLED) + (f"&{ACCEPT}=1" if route.accept else "")
     if len(groups) > 1:
         before = call.rung if isinstance(call, CallStep) else ()
         rung = ",".join(str(one) for one in (*before, *(callee.position for callee in groups[0])))

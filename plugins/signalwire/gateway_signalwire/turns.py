@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway import CallStep, Event, RecordingKind, RecordingReport, RecordingState, Step
 from gateway_signalwire import fields as f
-from gateway_signalwire.fields import CXML, EACH, RUNG, SWML, Fields
+from gateway_signalwire.fields import ACCEPT, CXML, EACH, RUNG, SWML, Fields
 
 _STEPS = {step.value: step for step in Step}
 _KINDS = {kind.value: kind for kind in RecordingKind}
@@ -52,7 +52,7 @@ def read(query: Mapping[str, str], fields: Fields) -> Sequence[Event]:
     if "connect_result" in fields:
         connected = f.word(fields, "connect_result") in _CONNECTED
         return [_step(query, ref=f.reference(fields, "call_id"), connected=connected, form=SWML)]
-    connected = f.word(fields, "DialCallStatus").lower() in _CONNECTED
+    connected = f.word(fields, "DialCallStatus").lower() in _CONNECTED and ACCEPT not in query
     digits = f.digits(fields, "Digits")
     form = f"{CXML} {query[EACH]}" if query.get(EACH, "").isdigit() else CXML
     return [_step(query, ref=f.reference(fields, "CallSid"), digits=digits, connected=connected, form=form)]

@@ -61,6 +61,7 @@ def step(**fields: Any) -> CallStep:
         ("step=screened&callee=x", {"Digits": "2"}, step(step=Step.SCREENED, digits="2")),
         ("step=dialled", {"DialCallStatus": "completed"}, step(step=Step.DIALLED, connected=True)),
         ("step=dialled", {"DialCallStatus": "answered"}, step(step=Step.DIALLED, connected=True)),
+        ("step=dialled&accept=1", {"DialCallStatus": "completed"}, step(step=Step.DIALLED)),
         ("step=dialled", {"DialCallStatus": "no-answer"}, step(step=Step.DIALLED)),
         ("step=dialled", {"DialCallStatus": "busy", "RecordingUrl": REC}, step(step=Step.DIALLED)),
         (
