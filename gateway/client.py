@@ -146,6 +146,13 @@ def raise_for_status(response: Response, detail: str = "", code: str = "") -> No
     raise PermanentSendError(words, code=code)
 
 
+def size_of(response: Response) -> int | None:
+    """Return how many bytes a body has, where the answer says so and it comes as it is; else None."""
+    length = response.headers.get("Content-Length", "")
+    known = length.isascii() and length.isdigit() and len(length) < 16 and "Content-Encoding" not in response.headers
+    return int(length) if known else None
+
+
 def showable(words: object, message: OutboundMessage) -> str:
     """Return a carrier's words about `message` fit for an error: no phone numbers, at most 200 characters.
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from gateway import Audio, CarrierMisconfigured, CarrierSession, PermanentSendError, Recording, RetryableSendError
-from gateway.client import Response, raise_for_status
+from gateway.client import Response, raise_for_status, size_of
 from gateway_signalwire.api import account_url, auth
 from gateway_signalwire.errors import raise_refusal
 from gateway_signalwire.settings import SignalWireSettings
@@ -103,8 +103,7 @@ def _described(response: Response) -> dict[str, Any]:
     except Exception:
         response.close()
         raise
-    length = response.headers.get("Content-Length", "")
-    described: dict[str, Any] = {"size": int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None}
+    described: dict[str, Any] = {"size": size_of(response)}
     return {**described, "content_type": kind} if _AUDIO.fullmatch(kind) else described
 
 
