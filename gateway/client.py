@@ -117,12 +117,17 @@ class CarrierSession:
 
 
 def _pieces(response: Response) -> Iterator[bytes]:
+    left = size_of(response)
     try:
-        yield from response.iter_content(PIECE)
+        for piece in response.iter_content(PIECE):
+            left = None if left is None else left - len(piece)
+            yield piece
     except requests.RequestException:
         raise RetryableSendError("the answer broke off") from None
     finally:
         response.close()
+    if left:  # an older urllib3 does not mind
+        raise RetryableSendError("the answer broke off")
 
 
 def raise_for_status(response: Response, detail: str = "", code: str = "") -> None:

@@ -294,14 +294,4 @@ class Network:
 
     def post(self, ref: str, webhook: Webhook, repeat: int | None = None) -> Delivery:
         """Post a webhook about `ref` to the gateway, `repeat` times at once, else as the network is set."""
-        times = repeat or self.repeat
-        if times == 1:
-            return Delivery(ref=ref, answers=(self._poster.post(webhook),))
-        together = threading.Barrier(times)
-
-        def post(_: int) -> Answer:
-            together.wait()
-            return self._poster.post(webhook)
-
-        with ThreadPoolExecutor(times) as pool:
-            return Delivery(ref=ref, answers=tuple(pool.map(post, range(times))))
+        return Delivery(ref=ref, answers=self._poster.post_together(webhook, repeat or self.repeat))

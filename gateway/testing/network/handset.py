@@ -108,9 +108,9 @@ class Handset:
             return tuple(self._rings)
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """What was said to the owner in calls, in order."""
-        return tuple(one.words for one in self._network.ledger.moments(self.number) if one.what == "hears")
+    def moments(self) -> tuple[Moment, ...]:
+        """What the owner saw, heard and did in calls, in order."""
+        return self._network.ledger.moments(self.number)
 
     def text(
         self, to: str, text: str, media: Sequence[str] = (), *, ref: str | None = None, repeat: int | None = None
