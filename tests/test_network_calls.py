@@ -200,12 +200,14 @@ def test_all_ring_and_the_first_who_accepts_wins(world: World) -> None:
 
 
 def test_a_conversation_lasts_no_longer_than_it_may_and_a_phone_rings_no_longer(world: World) -> None:
-    world.answers(connect(world, BOB, CARL, limit_seconds=30, ring_seconds=8))
-    world.network.handset(BOB).takes = Takes(after=8)
-    world.network.handset(CARL).takes = Takes(after=7)
+    world.answers(connect(world, BOB, limit_seconds=30, ring_seconds=8))
+    world.network.handset(BOB).takes = Takes(after=7)
     world.network.handset(ANN).call(MASK)
-    assert [one.seconds for one in world.told(CallProgress) if one.state is ENDED] == [0, 30, 37]
-    assert world.did(CARL)[-1] == ("talks", MASKS[CARL])
+    assert [one.seconds for one in world.told(CallProgress) if one.state is ENDED] == [30, 37]
+    world.gateway.events.clear()
+    world.network.handset(BOB).takes = Takes(after=8)
+    world.network.handset(ANN).call(MASK)
+    assert (1, ENDED, CallOutcome.NO_ANSWER) in progress(world)
 
 
 @pytest.mark.parametrize(
