@@ -156,9 +156,10 @@ FAULTS = {
         "The mask slipped: Bob's phone shows Ann's real number.",
     ),
     "the real number as the caller": (
-        "from dataclasses import replace; from gateway import masking, inbound; route = masking.route;"
-        "masking.route = lambda lease, carrier: (found := route(lease, carrier)) and"
-        " replace(found, callees=tuple(replace(each, caller_id='+12065550102') for each in found.callees))",
+        "from dataclasses import replace; from gateway_simulator import Simulator; answer = Simulator.answer_call;"
+        "shown = lambda route: replace(route, callees=tuple(replace(each, caller_id='+12065550102')"
+        " for each in route.callees));"
+        "Simulator.answer_call = lambda self, call, route: answer(self, call, shown(route))",
         "The mask slipped: Ann's phone shows Bob's real number.",
     ),
     "another number as the sender": (
@@ -180,7 +181,8 @@ FAULTS = {
         "Bob's phone waited 1 s for a text that did not come.",
     ),
     "a call that does not ring": (
-        "from gateway import Refuse, masking; masking.route = lambda lease, carrier: Refuse(words='No.')",
+        "from gateway import Refuse; from gateway_simulator import Simulator; answer = Simulator.answer_call;"
+        "Simulator.answer_call = lambda self, call, route: answer(self, call, Refuse(words='No.'))",
         "Ann's phone did not ring.",
     ),
     "a carrier that refuses": (
