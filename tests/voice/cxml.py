@@ -137,11 +137,15 @@ class CxmlPlayer:
     def state(self, number: ElementTree.Element, status: str) -> None:
         named = {"in-progress": "answered", "ringing": "ringing"}.get(status, "completed")
         if named in number.get("statusCallbackEvent", "").split():
-            told = {"CallStatus": status, "Direction": "outbound-dial", "ParentCallSid": "c-1"}
+            told = {"CallStatus": status, "Direction": "outbound-dial", "ParentCallSid": self.scene.ref}
             self.post(number.attrib["statusCallback"], number.text or "", **told)
 
     def post(self, url: str, who: str, **fields: str) -> WebhookResponse:
-        said = {"CallSid": "c-1" if who == CALLER else f"leg of {who[-2:]}", "CallStatus": "in-progress", **fields}
+        said = {
+            "CallSid": self.scene.ref if who == CALLER else f"leg of {who[-2:]}",
+            "CallStatus": "in-progress",
+            **fields,
+        }
         body = urlencode({**said, "From": CALLER, "To": MASK}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded"}
         return self.core.take(WebhookRequest(url=url, headers=headers, body=body))

@@ -45,6 +45,7 @@ class Scene:
     callees: dict[str, Takes] = field(default_factory=dict)
     caller_keys: tuple[str, ...] = ()
     leaves_message: bool = True
+    ref: str = "c-1"  #: the carrier's id of the call
     heard: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     seen: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     connected: list[str] = field(default_factory=list)  #: who talked with the caller

@@ -87,7 +87,7 @@ class SwmlPlayer:
             name: re.sub(r"%\{(\w+)\}", lambda found: self.vars.get(found[1], found[0]), value)
             for name, value in params["params"].items()
         }
-        call = {"call_id": "c-1", "direction": "inbound", "type": "phone", "from": CALLER, "to": MASK}
+        call = {"call_id": self.scene.ref, "direction": "inbound", "type": "phone", "from": CALLER, "to": MASK}
         self.play(self.post(params["dest"], {"call": call, "vars": self.vars, "envs": {}, "params": filled}))
         raise HungUp
 
