@@ -73,13 +73,13 @@ class CxmlPlayer:
             raise _Bridged if who != CALLER else HungUp
 
     def do_record(self, verb: ElementTree.Element, who: str) -> None:
-        if not self.scene.leaves_message:
-            self.post(verb.attrib["recordingStatusCallback"], who, RecordingStatus="absent", RecordingSid="rec-2")
-            return  # an empty recording: what follows is played
-        self.scene.recorded.append("message")
-        about = {"RecordingSid": "rec-2", "RecordingUrl": "https://example.signalwire.com/rec-2"}
-        told = {**about, "RecordingStatus": "completed", "RecordingDuration": "7"}
-        self.post(verb.attrib["recordingStatusCallback"], who, **told)
+        """Record, and go on with what the action answers: nothing after this verb is carried out."""
+        about = {"RecordingSid": "rec-2", "RecordingStatus": "absent"}
+        if self.scene.leaves_message:
+            self.scene.recorded.append("message")
+            url = "https://example.signalwire.com/rec-2"
+            about = {**about, "RecordingStatus": "completed", "RecordingUrl": url, "RecordingDuration": "7"}
+        self.post(verb.attrib["recordingStatusCallback"], who, **about)
         self.run(read(self.post(verb.attrib["action"], who, **about)), who, [])
         raise HungUp
 

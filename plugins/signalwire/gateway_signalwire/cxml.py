@@ -173,6 +173,7 @@ def _gather(words: str, action: str, most: int) -> Element:
 
 
 def _take(route: TakeMessage) -> Verbs:
+    """Record what the caller says. Nothing after `<Record>` is carried out: its action asks for what follows."""
     if not route.callback:
         return [*_say(route.goodbye), Element("Hangup")]
     record = {
@@ -184,7 +185,7 @@ def _take(route: TakeMessage) -> Verbs:
         "timeout": str(SILENCE_SECONDS),
         **_recorded(route.callback, RecordingKind.VOICEMAIL),
     }
-    return [*_say(route.words), Element("Record", record), *_say(route.goodbye), Element("Hangup")]
+    return [*_say(route.words), Element("Record", record)]
 
 
 def _ask(route: AskPin) -> Verbs:
