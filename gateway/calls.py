@@ -43,12 +43,22 @@ class Step(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStep:
-    """A carrier asks how a call goes on, at the URL that the route before named."""
+    """A carrier asks how a call goes on, at the URL that the route before named.
+
+    One that was told everything at once tells in the same way how it went, and does not mind the answer: `SCREENED`
+    where a callee was asked to press 1, `DIALLED` once the ringing or the conversation is over.
+    """
 
     carrier_ref: str  #: of the call that came in, or of the callee's; the URL says which call it belongs to
     step: Step
+    callee: int | None = None  #: at `SCREEN` and `SCREENED`: the `position` of the callee it is about
     digits: str = field(default="", repr=False)  #: what was typed, without the key that ends it
-    connected: bool = False  #: at `DIALLED`: two people were connected
+    #: At `DIALLED`: two people were connected. False where the carrier says so of a callee who did not press 1 as well:
+    #: that one did has been told by `SCREENED`.
+    connected: bool = False
+    #: At `DIALLED`, where the carrier cannot ring all callees of the route at once: the positions of those it has rung.
+    #: Unless `connected`, the answer is the same `Connect` with the others, as long as there are some. (): all of them.
+    rung: tuple[int, ...] = ()
     form: str = ""  #: as in `InboundCall`
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -28,6 +29,7 @@ from gateway.storable import storable
 
 Response = requests.Response
 
+PIECE = 64 * 1024  #: bytes of a download at a time
 TIMEOUT = (3.05, 15.0)  #: seconds to connect, and between bytes of the answer: requests has none by default
 #: What requests refuses to build a request from: nothing has left.
 _UNCALLABLE = (
@@ -81,6 +83,18 @@ class CarrierSession:
             raise_for_status(response)
         return response
 
+    def download(self, url: str, **kwargs: Any) -> tuple[Response, Iterator[bytes]]:
+        """Send a GET and return its answer, whatever its status, and its body as it comes in, in pieces.
+
+        For what may be large: nothing of the body is read before the first piece is asked for. Whoever has the answer
+        calls its `close`. Takes and raises what `request` does; a body that breaks off raises `RetryableSendError`.
+        """
+        try:
+            response = self.request("GET", url, check=False, stream=True, **kwargs)
+        except ValueError:  # requests reads where a redirect leads, even if nobody shall follow it
+            raise RetryableSendError("the answer cannot be read") from None
+        return response, _pieces(response)
+
     def _environment(self, url: str) -> dict[str, Any]:
         """Return what the environment says about requests to the host of `url`: `proxies` and `verify`."""
         host = url[: url.find("/", url.find("//") + 2)]
@@ -102,6 +116,20 @@ class CarrierSession:
         return session
 
 
+def _pieces(response: Response) -> Iterator[bytes]:
+    left = size_of(response)
+    try:
+        for piece in response.iter_content(PIECE):
+            left = None if left is None else left - len(piece)
+            yield piece
+    except requests.RequestException:
+        raise RetryableSendError("the answer broke off") from None
+    finally:
+        response.close()
+    if left:  # an older urllib3 does not mind
+        raise RetryableSendError("the answer broke off")
+
+
 def raise_for_status(response: Response, detail: str = "", code: str = "") -> None:
     """Raise what an HTTP status means everywhere; return on 2xx.
 
@@ -121,6 +149,13 @@ def raise_for_status(response: Response, detail: str = "", code: str = "") -> No
     if status in (408, 425) or status >= 500:
         raise RetryableSendError(words, code=code)
     raise PermanentSendError(words, code=code)
+
+
+def size_of(response: Response) -> int | None:
+    """Return how many bytes a body has, where the answer says so and it comes as it is; else None."""
+    length = response.headers.get("Content-Length", "")
+    known = length.isascii() and length.isdigit() and len(length) < 16 and "Content-Encoding" not in response.headers
+    return int(length) if known else None
 
 
 def showable(words: object, message: OutboundMessage) -> str:

@@ -6,14 +6,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 import urllib3
 
-from gateway.client import CarrierSession, _in_our_terms, retry_after
+from gateway.client import CarrierSession, _in_our_terms, retry_after, size_of
 from gateway.errors import (
     CarrierMisconfigured,
     PermanentSendError,
@@ -94,21 +94,28 @@ def test_a_refused_connection_has_sent_nothing() -> None:
     assert not isinstance(caught.value, UncertainSendError)
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"], ids=["none", "half"])
-def test_an_answer_that_breaks_off_leaves_it_uncertain(answer: bytes) -> None:
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """Answer one request with these bytes, then close."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             connection, _ = listening.accept()
             connection.recv(65536)
-            connection.sendall(answer)
+            with suppress(OSError):  # whoever asked may have gone
+                connection.sendall(answer)
             connection.close()
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(UncertainSendError):
-            CarrierSession().post(f"http://127.0.0.1:{listening.getsockname()[1]}/", data=b"x")
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
         thread.join()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"], ids=["none", "half"])
+def test_an_answer_that_breaks_off_leaves_it_uncertain(answer: bytes) -> None:
+    with answering(answer) as where, pytest.raises(UncertainSendError):
+        CarrierSession().post(where, data=b"x")
 
 
 def test_no_answer_in_time_leaves_it_uncertain() -> None:
@@ -176,3 +183,49 @@ def test_threads_do_not_share_connections_or_cookies() -> None:
         thread.join()
     assert len({id(one) for one in made}) == 3
     assert all(not one.trust_env for one in made)  # type: ignore[attr-defined]
+
+
+# --- downloads ----------------------------------------------------------------------------------
+
+
+def test_a_download_is_read_as_it_comes_in_and_may_be_left() -> None:
+    body = bytes(range(256)) * 1000
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as where:
+        response, pieces = CarrierSession(proxies=False).download(where)
+        assert size_of(response) == len(body)
+        assert b"".join(pieces) == body
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + body) as where:
+        response, pieces = CarrierSession(proxies=False).download(where)
+        assert next(pieces)
+        response.close()
+
+
+def test_a_download_that_breaks_off_can_be_tried_again() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") as where:
+        _, pieces = CarrierSession(proxies=False).download(where)
+        with pytest.raises(RetryableSendError):
+            list(pieces)
+
+
+def test_a_download_s_redirect_is_returned_wherever_it_leads() -> None:
+    with answering(b"HTTP/1.1 302 Found\r\nLocation: https://x/\r\nContent-Length: 0\r\n\r\n") as where:
+        assert CarrierSession(proxies=False).download(where)[0].status_code == 302
+    nowhere = b"HTTP/1.1 302 Found\r\nLocation: https://[\r\nContent-Length: 0\r\n\r\n"
+    with answering(nowhere) as where, pytest.raises(RetryableSendError):
+        CarrierSession(proxies=False).download(where)
+
+
+@pytest.mark.parametrize(
+    ("headers", "size"),
+    [
+        ({"Content-Length": "7"}, 7),
+        ({}, None),
+        ({"Content-Length": "-1"}, None),
+        ({"Content-Length": "x"}, None),
+        ({"Content-Length": "7", "Content-Encoding": "gzip"}, None),
+    ],
+)
+def test_a_size_is_known_where_the_body_comes_as_it_is(headers: dict[str, str], size: int | None) -> None:
+    response = requests.Response()
+    response.headers.update(headers)
+    assert size_of(response) == size

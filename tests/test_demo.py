@@ -88,7 +88,11 @@ def test_each_phone_shows_its_own_number_and_the_mask_alone(played) -> None:
 def test_a_text_of_one_is_on_the_phone_of_the_other_and_a_late_one_is_not(played) -> None:
     rows = frames(played[0].stdout)
     assert ("Five minutes. Look for a grey", "Five minutes. Look for a grey") in rows
-    assert ("(rings)", "(calls)") in rows
+    assert rows[rows.index(("(rings)", "(calls)")) :][:3] == [
+        ("(rings)", "(calls)"),
+        ("(answers)", "(talks)"),
+        ("(talks)", ""),
+    ]
     assert [left for left, right in rows if right == "One more thing ..."] == [""]
 
 
@@ -152,9 +156,10 @@ FAULTS = {
         "The mask slipped: Bob's phone shows Ann's real number.",
     ),
     "the real number as the caller": (
-        "from dataclasses import replace; from gateway import masking, inbound; route = masking.route;"
-        "masking.route = lambda lease, carrier: (found := route(lease, carrier)) and"
-        " replace(found, callees=tuple(replace(each, caller_id='+12065550102') for each in found.callees))",
+        "from dataclasses import replace; from gateway_simulator import Simulator; answer = Simulator.answer_call;"
+        "shown = lambda route: replace(route, callees=tuple(replace(each, caller_id='+12065550102')"
+        " for each in route.callees));"
+        "Simulator.answer_call = lambda self, call, route: answer(self, call, shown(route))",
         "The mask slipped: Ann's phone shows Bob's real number.",
     ),
     "another number as the sender": (
@@ -176,7 +181,8 @@ FAULTS = {
         "Bob's phone waited 1 s for a text that did not come.",
     ),
     "a call that does not ring": (
-        "from gateway import Refuse, masking; masking.route = lambda lease, carrier: Refuse(words='No.')",
+        "from gateway import Refuse; from gateway_simulator import Simulator; answer = Simulator.answer_call;"
+        "Simulator.answer_call = lambda self, call, route: answer(self, call, Refuse(words='No.'))",
         "Ann's phone did not ring.",
     ),
     "a carrier that refuses": (
@@ -273,6 +279,24 @@ def test_on_a_terminal_one_types_as_either_phone_and_runs_the_lines_that_are_pri
     assert screen.end() == 0
     assert screen.shown().endswith("Stopped. Nothing is left behind.\n")
     assert screen.place.leftovers() == []
+
+
+def test_on_a_terminal_one_calls_as_either_phone(terminal) -> None:
+    screen = terminal(100, "--quick")
+    assert "a /call" in screen.until("> ")
+    screen.type("a /call\n")
+    rows = on_phones(screen.until("╯\n> "))
+    assert ("(calls)", "(rings)") in rows
+    assert ("", "(talks)") in rows
+    screen.type("b /call busy\n")
+    rows = on_phones(screen.until("╯\n> "))
+    assert ("(rings)", "(calls)") in rows
+    assert "(talks)" not in {cell for row in rows for cell in row}
+    screen.type("b /call sings\n")
+    screen.until("The other one answers, busy, declines or ignores.")
+    screen.until("> ")
+    screen.type("/quit\n")
+    assert screen.end() == 0
 
 
 def test_what_cannot_be_done_is_answered_with_a_hint(terminal) -> None:

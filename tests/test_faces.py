@@ -18,6 +18,7 @@ from gateway_signalwire import SignalWire
 
 from gateway import (
     Callee,
+    CallOutcome,
     CallProgress,
     CallState,
     Carrier,
@@ -224,6 +225,7 @@ def test_a_call_is_refused_in_words(calls: Line) -> None:
 def test_call_progress_is_understood() -> None:
     with connected("signalwire cxml") as line:
         ref = line.network.handset(ALICE).call(MASK).delivery.ref
-        line.network.progress(ref, CallState.ENDED, outcome="completed", seconds=7)
-        ended = CallProgress(carrier_ref=ref, state=CallState.ENDED, outcome="completed", seconds=7)
+        line.network.progress(ref, CallState.ENDED, outcome=CallOutcome.COMPLETED, seconds=7)
+        completed = {"outcome": CallOutcome.COMPLETED, "detail": "completed"}
+        ended = CallProgress(carrier_ref=ref, state=CallState.ENDED, seconds=7, **completed)
         assert line.gateway.events[1:] == [ended]

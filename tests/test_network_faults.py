@@ -16,6 +16,7 @@ from gateway_simulator import Simulator, SimulatorSettings
 
 from gateway import (
     Callee,
+    CallOutcome,
     CallProgress,
     CallState,
     CarrierMisconfigured,
@@ -212,10 +213,10 @@ def test_a_call_rings_whom_the_gateway_connects(network: Network, gateway: Stand
     assert call.route == gateway.route
     (ring,) = network.handset(BOB).rings
     assert (ring.caller_id, ring.ref, ring.at) == (MASK, call.delivery.ref, NOW)
-    assert network.progress(ring.ref, CallState.ENDED, outcome="completed", seconds=7).status == 200
+    assert network.progress(ring.ref, CallState.ENDED, outcome=CallOutcome.COMPLETED, seconds=7).status == 200
     assert gateway.events == [
         InboundCall(carrier_ref=ring.ref, caller=ALICE, called=MASK),
-        CallProgress(carrier_ref=ring.ref, state=CallState.ENDED, outcome="completed", seconds=7),
+        CallProgress(carrier_ref=ring.ref, state=CallState.ENDED, outcome=CallOutcome.COMPLETED, seconds=7),
     ]
 
 

@@ -55,6 +55,7 @@ def usage(stage: Stage, screen: Screen) -> None:
         (
             ("a hello", "Ann texts hello"),
             ("b hello", "Bob texts hello"),
+            ("a /call", "Ann calls; with busy, declines or ignores behind it, that is how Bob takes it"),
             ("/help", "all of this again"),
             ("/quit", "or Ctrl-C: stop, and remove everything"),
         )
@@ -92,6 +93,8 @@ def _talk(stage: Stage, screen: Screen) -> None:
         show([ann.text(MASK, "I am at the north door, with a red umbrella.")], bob.next_news())
         sent = bob.text(MASK, "Five minutes. Look for a grey van.")
         show(ann.next_news(), [sent])
+    screen.words("\nBob calls the same number. Ann's phone shows the mask, and they talk:")
+    with screen.phones(stage.phones) as show:
         called = bob.call(MASK)
         show(ann.ring(), [called])
     screen.pause()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.demo.play import people, usage
 from gateway.demo.stage import MASK, DemoFailed, Phone, Stage
 from gateway.numbers import e164
+from gateway.testing.network.handset import HOW, Takes
 
 if TYPE_CHECKING:
     from gateway.demo.screen import Screen
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 TURN = 2.0  #: seconds for a text to have an effect before we say that it has none
 LOOK = 0.2  #: seconds between looks at whether it is over
 TOGETHER = 0.1  #: seconds: what arrives within this time is shown as one
+CALL = "/call"
+MESSAGE = "Please call me back."  #: what is said after a tone, where there is one
 HINT = "Type a or b and a text, like: a hello    (/help shows everything)"
 
 
@@ -67,6 +70,9 @@ class Prompt:
         if command == "help":
             with self._lock:
                 usage(self._stage, self._screen)
+        elif phone and words.strip().partition(" ")[0].lower() == CALL:
+            with self._lock:
+                self._call(phone, words.strip().partition(" ")[2].strip().lower() or HOW[0])
         elif phone and words.strip():
             with self._lock:
                 self._text(phone, words.strip())
@@ -76,12 +82,30 @@ class Prompt:
             self._screen.words(HINT)
         return True
 
+    def _call(self, phone: Phone, how: str) -> None:
+        """Call the mask of the newest session, and show what everybody sees and hears."""
+        if how not in HOW:
+            self._screen.words(f"The other one {', '.join(HOW[:-1])} or {HOW[-1]}.")
+            return
+        for each in self._stage.phones:
+            each.handset.takes = Takes(how=how)
+        try:
+            called = phone.call(self._mask(phone), MESSAGE)
+        except DemoFailed as error:
+            self._screen.wrong(str(error))
+            return
+        self._stage.settle()  # a call nobody takes may give rise to texts
+        left, right = ([called] if each is phone else [] for each in self._stage.phones)
+        news = [each.news() for each in self._stage.phones]
+        with self._screen.phones(self._stage.phones) as show:
+            show([*left, *news[0]], [*right, *news[1]])
+
     def _text(self, phone: Phone, words: str) -> None:
         """Text the mask of the newest session, and show what both phones make of it."""
         try:
             session = self._stage.session_of(phone)
             taken = len(self._stage.network.accepted())
-            sent = phone.text(e164(session["virtual_tn"]) if session else self._last_mask(phone), words)
+            sent = phone.text(self._mask(phone, session), words)
         except DemoFailed as error:
             self._screen.wrong(str(error))
             return
@@ -100,9 +124,11 @@ class Prompt:
             return bool(self._stage.network.wait_for(taken + 1, TURN))
         return False
 
-    def _last_mask(self, phone: Phone) -> str:
+    def _mask(self, phone: Phone, session: dict[str, Any] | None = None) -> str:
+        """Return the mask of a session, the newest one of a phone's owner; without any the last one heard of."""
+        session = session or self._stage.session_of(phone)
         inbox = phone.handset.inbox
-        return inbox[-1].sender if inbox else MASK
+        return e164(session["virtual_tn"]) if session else inbox[-1].sender if inbox else MASK
 
     def _why(self, arrived: bool, session: bool) -> str:
         """Say why nothing of a text is to be seen on the other phone."""

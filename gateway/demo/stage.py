@@ -22,7 +22,7 @@ from gateway.numbers import digits
 from gateway.server import Gateway
 from gateway.settings import Settings, read_settings, settings_table
 from gateway.store import Store
-from gateway.testing.network import Handset, Network
+from gateway.testing.network import Handset, Moment, Network
 from gateway.web.webhooks import webhook_url
 
 SIMULATOR = "simulator"
@@ -54,7 +54,7 @@ class Phone:
         self.handset = handset
         self.number = handset.number  #: E.164, the real one
         self._texts = 0  #: how many of them were shown
-        self._rings = 0
+        self._moments = 0
 
     def text(self, mask: str, words: str) -> Bubble:
         """Text the mask. Raises `DemoFailed` if the gateway does not take it."""
@@ -63,22 +63,29 @@ class Phone:
             raise DemoFailed(f"The gateway answered {self.name}'s text with HTTP {delivery.status}.")
         return Bubble(sent=True, number=mask, words=words)
 
-    def call(self, mask: str) -> Bubble:
-        """Call the mask. Raises `DemoFailed` if the gateway does not take it."""
-        delivery = self.handset.call(mask).delivery
+    def call(self, mask: str, message: str = "") -> Bubble:
+        """Call the mask and say `message` after a tone, if there is one. Raises `DemoFailed` if it is not taken."""
+        delivery = self.handset.call(mask, message=message).delivery
         if delivery.status != 200:
             raise DemoFailed(f"The gateway answered {self.name}'s call with HTTP {delivery.status}.")
-        return Bubble(sent=True, number=mask, words="(calls)")
+        lines = [line for one in self._latest() if (line := _line(one))]
+        return Bubble(sent=True, number=mask, words="\n".join(["(calls)", *lines]))
 
     def news(self) -> list[Bubble]:
         """Return what came in since this was asked last."""
-        texts, rings = self.handset.inbox[self._texts :], self.handset.rings[self._rings :]
+        texts = self.handset.inbox[self._texts :]
         self._texts += len(texts)
-        self._rings += len(rings)
+        moments = self._latest()
         return [
             *(Bubble(sent=False, number=each.sender, words="\n".join((each.text, *each.media))) for each in texts),
-            *(Bubble(sent=False, number=each.caller_id, words="(rings)") for each in rings),
+            *(_rung(call, moments) for call in dict.fromkeys(each.ref for each in moments)),
         ]
+
+    def _latest(self) -> list[Moment]:
+        """Return what happened in calls since this was asked last."""
+        moments = self.handset.moments[self._moments :]
+        self._moments += len(moments)
+        return list(moments)
 
     def next_news(self) -> list[Bubble]:
         """Wait for a text and return what came in. Raises `DemoFailed` if none comes."""
@@ -89,7 +96,7 @@ class Phone:
 
     def ring(self) -> list[Bubble]:
         """Return the call that came in; it rings before its caller hears anything. Raises `DemoFailed` if none did."""
-        if len(self.handset.rings) == self._rings:
+        if not any(moment.what == "rings" for moment in self.handset.moments[self._moments :]):
             raise DemoFailed(f"{self.name}'s phone did not ring.")
         return self.news()
 
@@ -101,7 +108,24 @@ class Phone:
     def saw(self, number: str) -> bool:
         """Return whether this phone ever showed a number: as who texts or calls, or in a text."""
         said = [part for each in self.handset.inbox for part in (each.text, *each.media)]
-        return any(_is_in(number, part) for part in (*self.heard_from(), *said))
+        called = [moment.words for moment in self.handset.moments]
+        return any(_is_in(number, part) for part in (*self.heard_from(), *said, *called))
+
+
+def _rung(call: str, moments: list[Moment]) -> Bubble:
+    """Return what a phone shows of a call that came in."""
+    own = [moment for moment in moments if moment.ref == call]
+    shown = next((moment.words for moment in own if moment.what == "rings"), "")
+    return Bubble(sent=False, number=shown, words="\n".join(line for each in own if (line := _line(each))))
+
+
+def _line(moment: Moment) -> str:
+    """Return something of a call in a line; "" where it goes without saying."""
+    if moment.what in ("hears", "says"):
+        return f"({moment.what}: {moment.words})"
+    if moment.what == "types":
+        return f"(presses {moment.words or 'nothing'})"
+    return "" if moment.what == "hangs up" else f"({moment.what})"
 
 
 def _is_in(number: str, words: str) -> bool:

@@ -9,7 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.testing.cases import MESSAGE, Acknowledges, Answers, HttpAnswer, Looks, Receives, Sends
+    from gateway.testing.cases import (
+        MESSAGE,
+        Acknowledges,
+        Answers,
+        Deletes,
+        Fetches,
+        HttpAnswer,
+        Looks,
+        Receives,
+        Sends,
+    )
     from gateway.testing.conformance import CarrierConformance
 
 __all__ = [
@@ -17,6 +27,8 @@ __all__ = [
     "Acknowledges",
     "Answers",
     "CarrierConformance",
+    "Deletes",
+    "Fetches",
     "HttpAnswer",
     "Looks",
     "Receives",
@@ -24,7 +36,17 @@ __all__ = [
 ]
 
 #: Modules with asserts: pytest must hear of them before they are imported, or a failure shows no values.
-_ASSERTING = ("kit", "wire", "webhook_checks", "send_checks", "lookup_checks", "call_checks", "conformance")
+_ASSERTING = (
+    "kit",
+    "wire",
+    "webhook_checks",
+    "send_checks",
+    "lookup_checks",
+    "call_checks",
+    "route_checks",
+    "recording_checks",
+    "conformance",
+)
 
 
 def __getattr__(name: str) -> Any:

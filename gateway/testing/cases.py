@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.calls import CallRoute, InboundCall
+from gateway.calls import CallRoute, CallStep, InboundCall, Recording
 from gateway.carrier import Event
 from gateway.errors import SendError
 from gateway.messages import OutboundMessage, Submission, WebhookRequest, WebhookResponse
@@ -81,9 +81,31 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A call, the route it takes, and the instructions the carrier is given."""
+    """A call, or a step of one, the route it takes, and the instructions the carrier is given."""
 
     id: str
-    call: InboundCall
+    call: InboundCall | CallStep
     route: CallRoute
     body: Any  #: a str: exactly this; anything else: what the answer's JSON decodes to
+
+
+@dataclass(frozen=True, slots=True)
+class Fetches:
+    """A recording, what the carrier's host answers, and what it sounds like."""
+
+    id: str
+    recording: Recording
+    answer: HttpAnswer | Sequence[HttpAnswer]  #: several: one for each request, the last for all that follow
+    outcome: bytes | SendError | type[SendError]
+    urls: Sequence[str] = ()  #: exactly these are asked for, in this order; (): not compared
+
+
+@dataclass(frozen=True, slots=True)
+class Deletes:
+    """A recording, what the carrier answers, and what comes of letting it forget it. `outcome` None: it is gone."""
+
+    id: str
+    recording: Recording
+    answer: HttpAnswer | Sequence[HttpAnswer]
+    outcome: SendError | type[SendError] | None = None
+    urls: Sequence[str] = ()

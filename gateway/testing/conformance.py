@@ -28,13 +28,15 @@ from gateway.plugins import build, find_carriers, is_configured, variables
 from gateway.testing.call_checks import CallChecks
 from gateway.testing.kit import prefix_of, secrets_of
 from gateway.testing.lookup_checks import LookupChecks
+from gateway.testing.recording_checks import RecordingChecks
+from gateway.testing.route_checks import RouteChecks
 from gateway.testing.send_checks import SendChecks
 from gateway.testing.webhook_checks import WebhookChecks
 
 _SOUNDS_SECRET = re.compile(r"secret|token|password|signing")
 
 
-class CarrierConformance(WebhookChecks, SendChecks, LookupChecks, CallChecks):
+class CarrierConformance(WebhookChecks, SendChecks, LookupChecks, CallChecks, RouteChecks, RecordingChecks):
     """Everything the gateway expects of a carrier. Tables are class attributes: see `Kit` for what they hold."""
 
     def test_is_found_by_its_entry_point(self) -> None:

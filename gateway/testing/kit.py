@@ -13,7 +13,17 @@ from gateway.carrier import Carrier
 from gateway.client import CarrierSession
 from gateway.errors import CarrierMisconfigured, SendError, Throttled
 from gateway.messages import OutboundMessage
-from gateway.testing.cases import MESSAGE, Acknowledges, Answers, HttpAnswer, Looks, Receives, Sends
+from gateway.testing.cases import (
+    MESSAGE,
+    Acknowledges,
+    Answers,
+    Deletes,
+    Fetches,
+    HttpAnswer,
+    Looks,
+    Receives,
+    Sends,
+)
 
 #: Told to the carrier in every place a test can reach, and never to be seen in an error.
 SHORTEST_SECRET = 6
@@ -30,6 +40,8 @@ class Kit:
     lookups: ClassVar[Sequence[Looks]] = ()  #: given if and only if `lookup` is implemented
     answers: ClassVar[Sequence[Answers]] = ()  #: given if and only if the carrier has `Channel.VOICE`
     acknowledges: ClassVar[Sequence[Acknowledges]] = ()
+    fetches: ClassVar[Sequence[Fetches]] = ()  #: given if and only if the carrier reports recordings; so are these:
+    deletes: ClassVar[Sequence[Deletes]] = ()
     signs_url: ClassVar[bool] = True  #: False where the carrier's signature does not cover the URL
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -46,6 +58,8 @@ class Kit:
             "looked": self.lookups,
             "answered": self.answers,
             "acknowledged": self.acknowledges,
+            "fetched": self.fetches,
+            "deleted": self.deletes,
         }
 
     @pytest.fixture

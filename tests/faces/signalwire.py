@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from gateway.calls import Callee, CallProgress, CallRoute, Connect, InboundCall, Refuse
+from gateway.calls import Callee, CallOutcome, CallProgress, CallRoute, Connect, InboundCall, Refuse
 from gateway.errors import InvalidNumber
 from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.numbers import e164
@@ -25,6 +25,7 @@ from gateway.testing.network.wire import UNAUTHORIZED, UNKNOWN, answer_json, unr
 
 CODES = {"unauthorized": 20003, "throttled": 20429, "opted_out": 21610, "unavailable": 20504}
 API = "2010-04-01"
+_STATUSES = {outcome: outcome.value.replace("_", "-") for outcome in CallOutcome}
 
 
 class SignalWireFace(Face):
@@ -152,12 +153,13 @@ class SignalWireFace(Face):
     def progress(self, url: str, call: InboundCall, progress: CallProgress) -> Webhook:
         """Report by the voice status callback of cXML, or by the (unsigned) call state event of SWML."""
         if self._cxml_calls:
-            fields = self._call_fields(call, progress.outcome or progress.state.value)
+            fields = self._call_fields(call, _STATUSES[progress.outcome] if progress.outcome else progress.state.value)
             return self._form(url, fields | {"CallDuration": str(progress.seconds or 0)})
         device = {"type": "phone", "params": {"from_number": call.caller, "to_number": call.called}}
         params = {"call_id": call.carrier_ref, "call_state": progress.state.value, "direction": "inbound"}
         event = {"event_type": "calling.call.state", "project_id": self._auth[0]}
-        body = json.dumps(event | {"params": {**params, "device": device, "end_reason": progress.outcome}}).encode()
+        reason = progress.outcome.value if progress.outcome else None
+        body = json.dumps(event | {"params": {**params, "device": device, "end_reason": reason}}).encode()
         return Webhook(url=url, body=body, headers={"Content-Type": "application/json"})
 
     def route(self, answer: Answer) -> CallRoute:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway import (
+    CallRoute,
+    CallStep,
     Carrier,
-    Connect,
     Event,
     InboundCall,
     OutboundMessage,
@@ -25,7 +26,8 @@ class StandIn:
     def __init__(self, carrier: Carrier, path: str = "/webhooks/carrier?token=t") -> None:
         self.events: list[Event] = []
         self.answer: Answer | None = None  #: to texts and receipts; None: the carrier's acknowledgement
-        self.route: Connect | Refuse = Refuse(words="Nobody is here.")
+        self.route: CallRoute = Refuse(words="Nobody is here.")
+        self.next: Callable[[CallStep], CallRoute] = lambda step: Refuse()
         self.replies: Sequence[OutboundMessage] = ()
         self._carrier = carrier
         self._lock = threading.Lock()
@@ -42,7 +44,9 @@ class StandIn:
         self._listener.close()
 
     def _serve(self, request: Request) -> Answer:
-        webhook = WebhookRequest(url=self.url, headers=request.headers, body=request.body)
+        query = f"?{request.query}" if request.query else ""
+        url = f"http://127.0.0.1:{self._listener.port}{request.path}{query}"
+        webhook = WebhookRequest(url=url, headers=request.headers, body=request.body)
         try:
             self._carrier.verify(webhook)
         except WebhookRejected:
@@ -52,6 +56,8 @@ class StandIn:
             self.events += events
         if events and isinstance(events[0], InboundCall):
             said = self._carrier.answer_call(events[0], self.route)
+        elif events and isinstance(events[0], CallStep):
+            said = self._carrier.answer_call(events[0], self.next(events[0]))
         elif self.answer:
             return self.answer
         else:

@@ -10,14 +10,23 @@ from gateway_acme import Acme
 
 from gateway import (
     Callee,
+    CallOutcome,
+    CallProgress,
+    CallState,
+    CallStep,
     Connect,
     DeliveryReceipt,
     DeliveryStatus,
     InboundCall,
     InboundMessage,
     PermanentSendError,
+    Recording,
+    RecordingKind,
+    RecordingReport,
+    RecordingState,
     Refuse,
     RetryableSendError,
+    Step,
     Submission,
     Throttled,
     WebhookRequest,
@@ -28,6 +37,8 @@ from gateway.testing import (
     Acknowledges,
     Answers,
     CarrierConformance,
+    Deletes,
+    Fetches,
     HttpAnswer,
     Looks,
     Receives,
@@ -39,11 +50,11 @@ KEY = "made-up-signing-key"
 PHOTO = "https://media.acme.example/a.jpg?X=%2F&y=1"
 
 
-def signed(payload) -> WebhookRequest:
+def signed(payload, hook=HOOK) -> WebhookRequest:
     body = json.dumps(payload).encode()
-    signature = hmac.new(KEY.encode(), HOOK.encode() + body, hashlib.sha256).hexdigest()
+    signature = hmac.new(KEY.encode(), hook.encode() + body, hashlib.sha256).hexdigest()
     return WebhookRequest(
-        url=HOOK, headers={"content-type": "application/json", "x-acme-signature": signature}, body=body
+        url=hook, headers={"content-type": "application/json", "x-acme-signature": signature}, body=body
     )
 
 
@@ -74,6 +85,7 @@ MESSAGE_IN = InboundMessage(
     media=(PHOTO,),
     sent_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
 )
+KEPT = Recording(carrier_ref="c1", recording_ref="r1", url="https://api.acme.example/recordings/r1")
 CALL = InboundCall(carrier_ref="c1", caller="+12065550101", called="+12065550199")
 WITH_MEDIA = replace(MESSAGE, media=(PHOTO,))
 
@@ -96,6 +108,54 @@ class TestAcme(CarrierConformance):
         ),
         Receives("call", signed({"kind": "call", "id": "c1", "from": "+12065550101", "to": "+12065550199"}), [CALL]),
         Receives("of-no-interest", signed({"kind": "invoice"}), []),
+        Receives(
+            "pin",
+            signed({"kind": "step", "id": "c1", "keys": "4711"}, f"{HOOK}&step=pin"),
+            [CallStep(carrier_ref="c1", step=Step.PIN, digits="4711")],
+        ),
+        Receives(
+            "callee-answers",
+            signed({"kind": "step", "id": "l1"}, f"{HOOK}&step=screen&callee=1"),
+            [CallStep(carrier_ref="l1", step=Step.SCREEN, callee=1)],
+        ),
+        Receives(
+            "callee-typed",
+            signed({"kind": "step", "id": "l1", "keys": "1"}, f"{HOOK}&step=screened&callee=1"),
+            [CallStep(carrier_ref="l1", step=Step.SCREENED, callee=1, digits="1")],
+        ),
+        Receives(
+            "dialled",
+            signed({"kind": "step", "id": "c1", "connected": False}, f"{HOOK}&step=dialled"),
+            [CallStep(carrier_ref="c1", step=Step.DIALLED)],
+        ),
+        Receives(
+            "recorded",
+            signed({"kind": "step", "id": "c1"}, f"{HOOK}&step=recorded"),
+            [CallStep(carrier_ref="c1", step=Step.RECORDED)],
+        ),
+        Receives(
+            "callee-is-busy",
+            signed({"kind": "progress", "id": "l1", "state": "ended", "outcome": "busy"}, f"{HOOK}&callee=1"),
+            [CallProgress(carrier_ref="l1", state=CallState.ENDED, outcome=CallOutcome.BUSY, callee=1)],
+        ),
+        Receives(
+            "recording",
+            signed({"kind": "recording", "id": "c1", "recording": "r1"}, f"{HOOK}&step=recording"),
+            [
+                RecordingReport(
+                    carrier_ref="c1",
+                    kind=RecordingKind.CALL,
+                    state=RecordingState.READY,
+                    recording_ref="r1",
+                    url="https://api.acme.example/recordings/r1",
+                )
+            ],
+        ),
+        Receives(
+            "no-message",
+            signed({"kind": "recording", "id": "c1", "recording": ""}, f"{HOOK}&step=voicemail"),
+            [RecordingReport(carrier_ref="c1", kind=RecordingKind.VOICEMAIL, state=RecordingState.ABSENT)],
+        ),
     ]
     sends = [
         Sends(
@@ -133,6 +193,11 @@ class TestAcme(CarrierConformance):
         ),
         Answers("refuse", CALL, Refuse(words="No."), '[{"say": "No."}, {"hangup": true}]'),
     ]
+    fetches = [
+        Fetches("heard", KEPT, HttpAnswer(body=b"RIFF\x00\xff"), b"RIFF\x00\xff", urls=[KEPT.url]),
+        Fetches("gone", KEPT, HttpAnswer(404), PermanentSendError("", code="404")),
+    ]
+    deletes = [Deletes("deleted", KEPT, HttpAnswer(204), urls=[KEPT.url])]
 
 
 class TestAcmeWithoutToken(CarrierConformance):
@@ -142,6 +207,8 @@ class TestAcmeWithoutToken(CarrierConformance):
     settings = {"account": "AC1", "signing_key": KEY}
     receives = TestAcme.receives
     answers = TestAcme.answers
+    fetches = TestAcme.fetches
+    deletes = TestAcme.deletes
     acknowledges = [
         Acknowledges(
             "one-reply",

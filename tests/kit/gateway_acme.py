@@ -10,7 +10,14 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from gateway import (
+    AskPin,
+    Audio,
+    Bridge,
+    CallOutcome,
+    CallProgress,
     CallRoute,
+    CallState,
+    CallStep,
     Carrier,
     CarrierMisconfigured,
     CarrierSettings,
@@ -22,17 +29,28 @@ from gateway import (
     InboundCall,
     InboundMessage,
     OutboundMessage,
+    PermanentSendError,
+    Recording,
+    RecordingKind,
+    RecordingReport,
+    RecordingState,
     RetryableSendError,
+    Screen,
+    Step,
     Submission,
+    TakeMessage,
     WebhookMalformed,
     WebhookRejected,
     WebhookRequest,
     WebhookResponse,
+    callback_url,
     hookimpl,
 )
+from gateway.client import raise_for_status
 from gateway.numbers import e164, party
 
 URL = "https://api.acme.example/messages"
+RECORDINGS = "https://api.acme.example/recordings/"
 STATUSES = {"delivered": DeliveryStatus.DELIVERED, "failed": DeliveryStatus.UNDELIVERED}
 
 
@@ -64,6 +82,9 @@ class Acme(Carrier):
     def parse(self, request: WebhookRequest) -> Sequence[Event]:
         payload = request.json()
         try:
+            where = request.query()
+            if payload["kind"] in ("step", "progress", "recording"):
+                return [READ_TURN[payload["kind"]](payload, where)]
             read = {"text": read_text, "receipt": read_receipt, "call": read_call}.get(payload["kind"])
             return [read(payload)] if read else []
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -101,12 +122,21 @@ class Acme(Carrier):
         texts = [{"from": one.sender, "to": one.recipient, "text": one.text} for one in replies]
         return WebhookResponse(body=json.dumps({"texts": texts}), content_type="application/json")
 
-    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
-        if isinstance(route, Connect):
-            steps = [{"ring": one.number, "caller_id": one.caller_id} for one in route.callees]
-        else:
-            steps = [{"say": route.words}, {"hangup": True}]
-        return WebhookResponse(body=json.dumps(steps), content_type="application/json")
+    def answer_call(self, call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+        return WebhookResponse(body=json.dumps(instructions(call, route)), content_type="application/json")
+
+    def fetch_recording(self, recording: Recording) -> Audio:
+        if not recording.url.startswith(RECORDINGS):
+            raise PermanentSendError("the recording is at another host")
+        response, chunks = self.http.download(recording.url, headers=self.authorization())
+        raise_for_status(response)
+        return Audio(chunks=chunks, close=response.close)
+
+    def delete_recording(self, recording: Recording) -> None:
+        url = RECORDINGS + recording.recording_ref
+        response = self.http.request("DELETE", url, check=False, headers=self.authorization())
+        if response.status_code != 404:
+            raise_for_status(response)
 
     def check(self) -> bool:
         self.http.get(URL, params={"limit": "1"}, headers=self.authorization())
@@ -115,6 +145,41 @@ class Acme(Carrier):
     def authorization(self) -> dict[str, str]:
         token = self.settings.api_token
         return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+
+
+def instructions(call, route) -> list:
+    if isinstance(route, Connect):
+        return connect(route)
+    if isinstance(route, Bridge):
+        return []
+    if isinstance(route, AskPin):
+        return [{"say": route.words}, {"keys": route.most_digits, "then": callback_url(route.callback, Step.PIN)}]
+    if isinstance(route, TakeMessage):
+        return take(route)
+    if isinstance(route, Screen):
+        then = callback_url(route.callback, Step.SCREENED, call.callee)
+        return [{"say": route.words}, {"keys": 1, "then": then}] if route.accept else [{"say": route.words}]
+    return [{"say": route.words}, {"hangup": True}]
+
+
+def connect(route) -> list:
+    steps = [{"ring": one.number, "caller_id": one.caller_id} for one in route.callees]
+    if not route.callback:
+        return steps
+    for step, callee in zip(steps, route.callees, strict=True):
+        step["told"] = callback_url(route.callback, callee=callee.position)
+        if route.screens:
+            step["screen"] = callback_url(route.callback, Step.SCREEN, callee.position)
+    if route.record:
+        steps.append({"record": callback_url(route.callback, RecordingKind.CALL)})
+    return [{"say": route.words}, *steps, {"then": callback_url(route.callback, Step.DIALLED)}]
+
+
+def take(route) -> list:
+    if not route.callback:
+        return [{"hangup": True}]
+    told = callback_url(route.callback, RecordingKind.VOICEMAIL)
+    return [{"say": route.words}, {"message": told, "then": callback_url(route.callback, Step.RECORDED)}]
 
 
 def reference(response) -> str:
@@ -148,6 +213,40 @@ def read_receipt(payload) -> DeliveryReceipt:
 
 def read_call(payload) -> InboundCall:
     return InboundCall(carrier_ref=readable(payload["id"]), caller=party(payload["from"]), called=e164(payload["to"]))
+
+
+def read_step(payload, where) -> CallStep:
+    return CallStep(
+        carrier_ref=readable(payload["id"]),
+        step=Step(where["step"]),
+        callee=callee(where),
+        digits=readable(payload.get("keys", "")),
+        connected=payload.get("connected") is True,
+    )
+
+
+def read_progress(payload, where) -> CallProgress:
+    state = CallState(payload["state"])
+    outcome = CallOutcome(payload["outcome"]) if state is CallState.ENDED else None
+    return CallProgress(carrier_ref=readable(payload["id"]), state=state, outcome=outcome, callee=callee(where))
+
+
+def read_recording(payload, where) -> RecordingReport:
+    return RecordingReport(
+        carrier_ref=readable(payload["id"]),
+        kind=RecordingKind(where["step"]),
+        state=RecordingState.READY if payload["recording"] else RecordingState.ABSENT,
+        recording_ref=readable(payload["recording"]),
+        url=RECORDINGS + readable(payload["recording"]) if payload["recording"] else "",
+    )
+
+
+def callee(where) -> int | None:
+    word = where.get("callee", "")
+    return int(word) if word.isascii() and word.isdigit() else None
+
+
+READ_TURN = {"step": read_step, "progress": read_progress, "recording": read_recording}
 
 
 def readable(value) -> str:

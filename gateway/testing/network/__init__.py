@@ -18,17 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from gateway.calls import CallProgress, CallState, Connect, InboundCall
+from gateway.calls import CallOutcome, CallProgress, CallState, InboundCall
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage
 from gateway.testing.network.control import Control
 from gateway.testing.network.face import Face
 from gateway.testing.network.faults import Fault, Faults, by_chance, no_faults
-from gateway.testing.network.handset import Call, Delivery, Handset, Ring, Text
+from gateway.testing.network.handset import Call, Caller, Delivery, Handset, Ring, Takes, Text
 from gateway.testing.network.intake import Intake
-from gateway.testing.network.ledger import Fate, Ledger, Record
+from gateway.testing.network.ledger import Fate, Ledger, Moment, Record
 from gateway.testing.network.poster import Poster
 from gateway.testing.network.simulator import SimulatorFace
 from gateway.testing.network.sockets import Listener
+from gateway.testing.network.sounds import Recordings, words_of
+from gateway.testing.network.voice import Exchange
 from gateway.testing.network.wire import (
     Answer,
     Drop,
@@ -38,12 +40,14 @@ from gateway.testing.network.wire import (
     Refused,
     Request,
     Send,
+    Sound,
     Webhook,
 )
 
 __all__ = [
     "Answer",
     "Call",
+    "Caller",
     "Delivery",
     "Face",
     "Fate",
@@ -52,6 +56,7 @@ __all__ = [
     "Handset",
     "Ledger",
     "Lookup",
+    "Moment",
     "Network",
     "Ping",
     "Record",
@@ -61,13 +66,17 @@ __all__ = [
     "Ring",
     "Send",
     "SimulatorFace",
+    "Sound",
+    "Takes",
     "Text",
     "Webhook",
     "by_chance",
+    "words_of",
 ]
 
 WEBHOOK_TIMEOUT = 15.0  #: seconds; longer than any carrier waits, so that a slow gateway is seen as slow
 T = TypeVar("T")
+NOTHING = Caller()
 
 
 def now() -> int:
@@ -105,9 +114,10 @@ class Network:
         self._face = face or SimulatorFace(key)
         self._changed = threading.Condition()
         self._ledger = Ledger(self._changed)
-        self._intake = Intake(self._face, self._ledger, clock, self._taken)
+        self.recordings = Recordings()  #: of calls and of messages, until the gateway has them forgotten
+        self._intake = Intake(self._face, self._ledger, clock, self._taken, self.recordings)
         self._handsets: dict[str, Handset] = {}
-        self._calls: dict[str, InboundCall] = {}
+        self._exchange = Exchange(self, self._face, clock)
         self._poster = Poster(WEBHOOK_TIMEOUT)
         self._background = ThreadPoolExecutor(4, thread_name_prefix="receipts")
         self._control = Control(self, key) if control else None
@@ -218,20 +228,23 @@ class Network:
         message = InboundMessage(
             carrier_ref=ref, sender=sender, recipient=recipient, text=text, media=media, sent_at=sent_at
         )
-        delivery = self._deliver(ref, self._face.message(self._webhook(), message), repeat)
+        delivery = self.post(ref, self._face.message(self._webhook(), message), repeat)
         for reply in self._face.replies(message, delivery.answers[0]) if delivery.status == 200 else ():
             self._intake.accept("reply in an answer", reply, 0)
         return delivery
 
-    def deliver_call(self, caller: str, called: str, *, ref: str | None = None, repeat: int | None = None) -> Call:
-        """Post a person's call to the gateway and ring whom it connects; see `Handset.call`."""
-        ref = ref or self._face.new_ref()
-        call = self._calls[ref] = InboundCall(carrier_ref=ref, caller=caller, called=called)
-        delivery = self._deliver(ref, self._face.call(self._webhook(), call), repeat)
-        route = self._face.route(delivery.answers[0]) if delivery.status == 200 else None
-        for callee in route.callees if isinstance(route, Connect) else ():
-            self.handset(callee.number).receive(Ring(caller_id=callee.caller_id, at=self._clock(), ref=ref))
-        return Call(delivery=delivery, route=route)
+    def deliver_call(
+        self,
+        caller: str,
+        called: str,
+        does: Caller = NOTHING,
+        *,
+        ref: str | None = None,
+        repeat: int | None = None,
+    ) -> Call:
+        """Post a person's call to the gateway and play it to the end; see `Handset.call`."""
+        call = InboundCall(carrier_ref=ref or self._face.new_ref(), caller=caller, called=called)
+        return self._exchange.place(call, self._webhook(), does, repeat)
 
     # --- the carrier's word ----------------------------------------------------------------------
 
@@ -247,12 +260,14 @@ class Network:
             raise KeyError(ref)
         receipt = DeliveryReceipt(carrier_ref=ref, status=status, code=code, detail=detail, opted_out=opted_out)
         url = record.send.receipt_url or self._webhook()
-        return self._deliver(ref, self._face.receipt(url, record, receipt), 1)
+        return self.post(ref, self._face.receipt(url, record, receipt), 1)
 
-    def progress(self, ref: str, state: CallState, *, outcome: str = "", seconds: int | None = None) -> Delivery:
+    def progress(
+        self, ref: str, state: CallState, *, outcome: CallOutcome | None = None, seconds: int | None = None
+    ) -> Delivery:
         """Report how the call `ref` goes on. Raises `KeyError` if there is none."""
         progress = CallProgress(carrier_ref=ref, state=state, outcome=outcome, seconds=seconds)
-        return self._deliver(ref, self._face.progress(self._webhook(), self._calls[ref], progress), 1)
+        return self.post(ref, self._face.progress(self._webhook(), self._exchange.calls[ref], progress), 1)
 
     def _serve(self, request: Request) -> Answer | Drop:
         if self._control and self._control.owns(request):
@@ -277,15 +292,6 @@ class Network:
             raise RuntimeError("set the network's webhook_url first")
         return self.webhook_url
 
-    def _deliver(self, ref: str, webhook: Webhook, repeat: int | None) -> Delivery:
-        times = repeat or self.repeat
-        if times == 1:
-            return Delivery(ref=ref, answers=(self._poster.post(webhook),))
-        together = threading.Barrier(times)
-
-        def post(_: int) -> Answer:
-            together.wait()
-            return self._poster.post(webhook)
-
-        with ThreadPoolExecutor(times) as pool:
-            return Delivery(ref=ref, answers=tuple(pool.map(post, range(times))))
+    def post(self, ref: str, webhook: Webhook, repeat: int | None = None) -> Delivery:
+        """Post a webhook about `ref` to the gateway, `repeat` times at once, else as the network is set."""
+        return Delivery(ref=ref, answers=self._poster.post_together(webhook, repeat or self.repeat))

@@ -2,7 +2,10 @@
 
 GET  /ledger?after=0&limit=1000      records in order; the next page comes after the last one's `seq`
 POST /handsets/<number>/text         {to, text, media?, ref?, repeat?}: the webhook's answer
-POST /handsets/<number>/call         {to}: the webhook's answer
+POST /handsets/<number>/call         {to, keys?, message?, hangs_up?, ref?, repeat?}: the webhook's answer, and what
+                                     everybody saw and heard, once the call is over
+PUT  /handsets/<number>/takes        {how, keys, after, talks}, each optional: how its owner takes calls
+GET  /calls?who=<number>             what people saw and heard in calls, in order; with `who`, one of them
 GET  /handsets/<number>/inbox?wait=1&timeout=5    what came, once that much has; 504 if it doesn't
 POST /faults                         {fault, count?, seconds?}: without `count` until changed, `fault` null: none
 POST /faults                         {mix: {fault: share}, seed, seconds?}: by chance, until changed
@@ -14,13 +17,14 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gateway.calls import Connect, Refuse
 from gateway.errors import InvalidNumber
 from gateway.numbers import e164
 from gateway.testing.network.faults import Fault, by_chance
+from gateway.testing.network.handset import HOW, Takes
 from gateway.testing.network.wire import (
     UNAUTHORIZED,
     UNKNOWN,
@@ -32,7 +36,7 @@ from gateway.testing.network.wire import (
 )
 
 if TYPE_CHECKING:
-    from gateway.testing.network import Call, Delivery, Handset, Network, Record
+    from gateway.testing.network import Call, Delivery, Handset, Moment, Network, Record
 
 #: the faults that can be asked for by name
 PLAIN = ("unavailable", "unauthorized", "refused", "opted_out", "reset", "no_answer")
@@ -47,7 +51,7 @@ class Control:
 
     def owns(self, request: Request) -> bool:
         """Return whether `request` is for us rather than for the carrier's API."""
-        return request.path.split("/")[1] in ("ledger", "handsets", "faults", "pause", "webhook")
+        return request.path.split("/")[1] in ("ledger", "handsets", "calls", "faults", "pause", "webhook")
 
     def answer(self, request: Request) -> Answer:
         """Return the answer to a request that is ours."""
@@ -69,8 +73,12 @@ class Control:
             case ["POST", "handsets", number, "text"]:
                 return self._text(self._network.handset(e164(number)), request.json())
             case ["POST", "handsets", number, "call"]:
-                call = self._network.handset(e164(number)).call(e164(request.json().get("to")))
-                return answer_json(200, _delivered(call.delivery) | {"route": _route(call)})
+                return self._call(self._network.handset(e164(number)), request.json())
+            case ["PUT", "handsets", number, "takes"]:
+                self._network.handset(e164(number)).takes = _takes(request.json())
+                return answer_json(200, {})
+            case ["GET", "calls"]:
+                return answer_json(200, {"moments": _moments(self._network.ledger.moments(_who(request.fields())))})
             case ["GET", "handsets", number, "inbox"]:
                 return self._inbox(self._network.handset(e164(number)), request.fields())
             case ["POST", "faults"]:
@@ -91,6 +99,17 @@ class Control:
         ref, repeat = asked.get("ref"), asked.get("repeat")
         delivery = handset.text(e164(asked.get("to")), _string(asked, "text"), media, ref=ref, repeat=repeat)
         return answer_json(200, _delivered(delivery))
+
+    def _call(self, handset: Handset, asked: dict[str, Any]) -> Answer:
+        call = handset.call(
+            e164(asked.get("to")),
+            ref=asked.get("ref"),
+            repeat=asked.get("repeat"),
+            keys=_strings(asked, "keys"),
+            message=_string({"message": "", **asked}, "message"),
+            hangs_up=asked.get("hangs_up") is True,
+        )
+        return answer_json(200, _delivered(call.delivery) | {"route": _route(call), "moments": _moments(call.moments)})
 
     def _inbox(self, handset: Handset, fields: Mapping[str, str]) -> Answer:
         texts = handset.wait_for(int(_number(fields, "wait", 0)), _number(fields, "timeout", 5))
@@ -142,6 +161,33 @@ def _mix(asked: dict[str, Any]) -> dict[Fault, float]:
         raise unreadable("mix says which share of the sends, 0 to 1, meets which fault")
     met = {_fault(name, seconds): _number(mix, name, 0) for name in mix}
     return {fault: share for fault, share in met.items() if fault}
+
+
+def _takes(asked: dict[str, Any]) -> Takes:
+    usual = Takes()
+    if asked.get("how", usual.how) not in HOW:
+        raise unreadable("how is one of " + ", ".join(HOW))
+    return Takes(
+        how=asked.get("how", usual.how),
+        keys=_strings({"keys": usual.keys, **asked}, "keys"),
+        after=int(_number(asked, "after", usual.after)),
+        talks=int(_number(asked, "talks", usual.talks)),
+    )
+
+
+def _who(fields: Mapping[str, str]) -> str:
+    return e164(fields["who"]) if "who" in fields else ""
+
+
+def _strings(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = values.get(name, ())
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        raise unreadable(f"{name} is a list of strings")
+    return tuple(value)
+
+
+def _moments(moments: Sequence[Moment]) -> list[dict[str, Any]]:
+    return [{"at": one.at, "ref": one.ref, "who": one.who, "what": one.what, "words": one.words} for one in moments]
 
 
 def _number(values: Mapping[str, Any], name: str, default: float) -> float:

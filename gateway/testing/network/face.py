@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from uuid import uuid4
 
-from gateway.calls import CallProgress, CallRoute, InboundCall
+from gateway.calls import CallProgress, CallRoute, CallStep, InboundCall, RecordingReport
 from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.testing.network.ledger import Record
-from gateway.testing.network.wire import Answer, Lookup, Ping, Refusal, Request, Send, Webhook
+from gateway.testing.network.wire import Answer, Lookup, Ping, Refusal, Request, Send, Sound, Webhook
 
 
 class Face(ABC):
@@ -25,7 +25,7 @@ class Face(ABC):
         return str(uuid4())
 
     @abstractmethod
-    def read(self, request: Request) -> Send | Lookup | Ping:
+    def read(self, request: Request) -> Send | Lookup | Ping | Sound:
         """Return what `request` asks for. Raises `Refused` where the credentials or the request are wrong."""
 
     @abstractmethod
@@ -63,6 +63,14 @@ class Face(ABC):
     def progress(self, url: str, call: InboundCall, progress: CallProgress) -> Webhook:
         """Return the webhook that says how a call goes on."""
         raise NotImplementedError("this carrier has no voice")
+
+    def step(self, url: str, step: CallStep) -> Webhook:
+        """Return the webhook that asks how a call goes on."""
+        raise NotImplementedError("this carrier does not ask")
+
+    def report(self, url: str, report: RecordingReport) -> Webhook:
+        """Return the webhook that tells of a recording."""
+        raise NotImplementedError("this carrier records nothing")
 
     def route(self, answer: Answer) -> CallRoute:
         """Return what the gateway's answer to a call means. Raises `ValueError` where it means nothing."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.calls import CallRoute
+from gateway.testing.network.ledger import Moment
 from gateway.testing.network.wire import Answer
 
 if TYPE_CHECKING:
@@ -54,10 +55,33 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call a phone made, and what the gateway wants done with it."""
+    """A call a phone made, what the gateway wanted done with it at first, and what everybody saw and heard."""
 
     delivery: Delivery
     route: CallRoute | None  #: None if the gateway's answer was not 200
+    moments: tuple[Moment, ...] = ()
+
+
+HOW = ("answers", "busy", "declines", "ignores")  #: people take calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takes:
+    """How somebody takes a call that rings."""
+
+    how: str = "answers"  #: one of `HOW`
+    keys: tuple[str, ...] = ("1",)  #: what is typed at each question; nothing after that, as a mailbox does
+    after: int = 3  #: seconds it rings
+    talks: int = 60  #: seconds until they hang up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What a caller does in the course of a call."""
+
+    keys: tuple[str, ...] = ()  #: what they type at each question; nothing after that
+    message: str = ""  #: what they say after the tone; "": nothing
+    hangs_up: bool = False  #: at the end of a conversation; else the callee does, and the caller stays on the line
 
 
 class Handset:
@@ -69,6 +93,7 @@ class Handset:
         self._changed = changed
         self._inbox: list[Text] = []
         self._rings: list[Ring] = []
+        self.takes = Takes()  #: how the owner takes calls; may be set
 
     @property
     def inbox(self) -> tuple[Text, ...]:
@@ -82,6 +107,11 @@ class Handset:
         with self._changed:
             return tuple(self._rings)
 
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """What the owner saw, heard and did in calls, in order."""
+        return self._network.ledger.moments(self.number)
+
     def text(
         self, to: str, text: str, media: Sequence[str] = (), *, ref: str | None = None, repeat: int | None = None
     ) -> Delivery:
@@ -92,9 +122,23 @@ class Handset:
         """
         return self._network.deliver_text(self.number, to, text, tuple(media), ref=ref, repeat=repeat)
 
-    def call(self, to: str, *, ref: str | None = None) -> Call:
-        """Call `to` (E.164); the phones the gateway connects it to ring."""
-        return self._network.deliver_call(self.number, to, ref=ref)
+    def call(
+        self,
+        to: str,
+        *,
+        ref: str | None = None,
+        repeat: int | None = None,
+        keys: Sequence[str] = (),
+        message: str = "",
+        hangs_up: bool = False,
+    ) -> Call:
+        """Call `to` (E.164), and return once it is over; the phones the gateway connects it to ring.
+
+        `keys`: what the caller types at each question; `message`: what they say after a tone; `hangs_up`: the caller
+        ends the conversation. With `ref` and `repeat` as for `text`.
+        """
+        caller = Caller(keys=tuple(keys), message=message, hangs_up=hangs_up)
+        return self._network.deliver_call(self.number, to, caller, ref=ref, repeat=repeat)
 
     def wait_for(self, wanted: int | Callable[[tuple[Text, ...]], bool], timeout: float = 5.0) -> tuple[Text, ...]:
         """Wait until the inbox holds `wanted` texts, or until `wanted(inbox)`; return it. Raises `TimeoutError`."""

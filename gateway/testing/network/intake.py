@@ -8,7 +8,18 @@ from collections.abc import Callable
 from gateway.testing.network.face import Face
 from gateway.testing.network.faults import Fault, Script, no_faults
 from gateway.testing.network.ledger import Fate, Ledger, Record
-from gateway.testing.network.wire import Answer, Drop, Lookup, Refusal, Refused, Request, Send
+from gateway.testing.network.sounds import Recordings
+from gateway.testing.network.wire import (
+    UNKNOWN,
+    Answer,
+    Drop,
+    Lookup,
+    Refusal,
+    Refused,
+    Request,
+    Send,
+    Sound,
+)
 
 USUAL = Fault(taken=True)  #: nothing goes wrong
 
@@ -17,13 +28,19 @@ class Intake:
     """Serves requests in any number of threads and writes each into the ledger."""
 
     def __init__(
-        self, face: Face, ledger: Ledger, clock: Callable[[], int], taken: Callable[[Record, Send], None]
+        self,
+        face: Face,
+        ledger: Ledger,
+        clock: Callable[[], int],
+        taken: Callable[[Record, Send], None],
+        recordings: Recordings,
     ) -> None:
         self.script = Script(no_faults)
         self._face = face
         self._ledger = ledger
         self._clock = clock
         self._taken = taken
+        self._recordings = recordings
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -41,6 +58,8 @@ class Intake:
             return self._take(name, asked)
         if isinstance(asked, Lookup):
             return self._look_up(name, asked)
+        if isinstance(asked, Sound):
+            return self._sound(name, asked)
         self._write(name, Fate.ANSWERED, 200)
         return self._face.pong()
 
@@ -67,6 +86,15 @@ class Intake:
         answer = self._face.list(asked, self._ledger.look_up(asked))
         self._write(name, Fate.ANSWERED, answer.status)
         return answer
+
+    def _sound(self, name: str, asked: Sound) -> Answer:
+        content = self._recordings.get(asked.ref)
+        if content is None:
+            return self._refuse(name, UNKNOWN)
+        if asked.forget:
+            self._recordings.forget(asked.ref)
+        self._write(name, Fate.ANSWERED, 200)
+        return Answer(status=200, content=b"" if asked.forget else content, content_type="audio/wav")
 
     def _fail(self, name: str, fault: Fault, send: Send | None = None) -> Answer | Drop:
         self._wait(fault)

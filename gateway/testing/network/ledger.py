@@ -35,6 +35,17 @@ class Record:
     send: Send | None = None  #: where the request could be read as one
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Something a person saw, heard or did in a call."""
+
+    at: int  #: ms UTC, by the seconds the call would have taken
+    ref: str  #: the network's reference of the call
+    who: str  #: E.164, whose phone
+    what: str  #: rings, answers, hears, types, talks, says (after the tone), hangs up
+    words: str = ""  #: what was shown, heard, typed or said
+
+
 TAKEN = (Fate.ACCEPTED, Fate.DOUBLED)
 
 
@@ -48,6 +59,7 @@ class Ledger:
         self._by_pair: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
         self._by_ref: dict[str, Record] = {}
         self._ids: set[str] = set()
+        self._moments: list[Moment] = []
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.after(0))
@@ -73,6 +85,17 @@ class Ledger:
         """Return the text the network calls `ref`."""
         with self._changed:
             return self._by_ref.get(ref)
+
+    def moments(self, who: str = "") -> tuple[Moment, ...]:
+        """Return what people saw and heard in calls, in order; with `who` (E.164) one person alone."""
+        with self._changed:
+            return tuple(moment for moment in self._moments if who in ("", moment.who))
+
+    def add_moment(self, moment: Moment) -> None:
+        """Write down something of a call."""
+        with self._changed:
+            self._moments.append(moment)
+            self._changed.notify_all()
 
     def add(
         self,

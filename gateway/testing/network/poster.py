@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from gateway.testing.network.wire import Answer, Webhook
@@ -35,6 +36,19 @@ class Poster:
             return Answer(status=0)
         self._give_back(address, connection)
         return answer
+
+    def post_together(self, webhook: Webhook, times: int) -> tuple[Answer, ...]:
+        """Post a webhook several times at once, and return the answers."""
+        if times == 1:
+            return (self.post(webhook),)
+        together = threading.Barrier(times)
+
+        def post(_: int) -> Answer:
+            together.wait()
+            return self.post(webhook)
+
+        with ThreadPoolExecutor(times) as pool:
+            return tuple(pool.map(post, range(times)))
 
     def close(self) -> None:
         """Close the connections, those in use once they are done."""

@@ -11,8 +11,12 @@ followed by the body.
 
     {"type": "message", ref, from, to, text, media, at}     at: ISO 8601
     {"type": "receipt", ref, status, code, detail, opted_out}      status: sent, delivered, undelivered
-    {"type": "call", ref, from, to}     answered {"connect": {…}} or {"say": words, "hangup": true}
-    {"type": "progress", ref, state, outcome, seconds}      state: ringing, answered, ended
+    {"type": "call", ref, from, to}                                answered in the language of `simulator_calls`
+    {"type": "step", ref, digits, connected}                       answered alike; which step it is, says the URL
+    {"type": "progress", ref, state, outcome, seconds}             state: ringing, answered, ended
+    {"type": "recording", ref, state, recording, url, seconds}     state: ready, absent
+
+    GET, DELETE /recordings/<recording>                            ->  200, a WAV file
 """
 
 from __future__ import annotations
@@ -23,12 +27,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.calls import Callee, CallProgress, CallRoute, Connect, InboundCall, Refuse
+from gateway.calls import CallProgress, CallRoute, CallStep, InboundCall, RecordingReport
 from gateway.errors import InvalidNumber
 from gateway.messages import DeliveryReceipt, InboundMessage
 from gateway.numbers import e164
 from gateway.testing.network.face import Face
 from gateway.testing.network.ledger import Record
+from gateway.testing.network.simulator_calls import read_route
 from gateway.testing.network.wire import (
     UNAUTHORIZED,
     UNKNOWN,
@@ -39,6 +44,7 @@ from gateway.testing.network.wire import (
     Refused,
     Request,
     Send,
+    Sound,
     Webhook,
     answer_json,
     unreadable,
@@ -51,7 +57,7 @@ class SimulatorFace(Face):
     def __init__(self, key: str) -> None:
         self._key = key
 
-    def read(self, request: Request) -> Send | Lookup | Ping:
+    def read(self, request: Request) -> Send | Lookup | Ping | Sound:
         """Return what `request` asks for. Raises `Refused`."""
         if not hmac.compare_digest(request.bearer().encode(), self._key.encode()):
             raise Refused(UNAUTHORIZED)
@@ -63,6 +69,8 @@ class SimulatorFace(Face):
                 return Lookup(sender=asked.get("from", ""), recipient=asked.get("to", ""), id=asked.get("id", ""))
             case "GET", "/account":
                 return Ping()
+            case "GET" | "DELETE", path if path.startswith("/recordings/"):
+                return Sound(ref=path.removeprefix("/recordings/"), forget=request.method == "DELETE")
         raise Refused(UNKNOWN)
 
     def accept(self, record: Record) -> Answer:
@@ -95,14 +103,26 @@ class SimulatorFace(Face):
 
     def progress(self, url: str, call: InboundCall, progress: CallProgress) -> Webhook:
         """Return the webhook that says how a call goes on."""
-        what = {"state": progress.state.value, "outcome": progress.outcome, "seconds": progress.seconds}
+        outcome = progress.outcome.value if progress.outcome else ""
+        what = {"state": progress.state.value, "outcome": outcome, "seconds": progress.seconds}
         return self._signed(url, {"type": "progress", "ref": call.carrier_ref, **what})
+
+    def step(self, url: str, step: CallStep) -> Webhook:
+        """Return the webhook that asks how a call goes on."""
+        what = {"digits": step.digits, "connected": step.connected}
+        return self._signed(url, {"type": "step", "ref": step.carrier_ref, **what})
+
+    def report(self, url: str, report: RecordingReport) -> Webhook:
+        """Return the webhook that tells of a recording."""
+        what = {"recording": report.recording_ref, "url": report.url, "seconds": report.seconds}
+        event = {"type": "recording", "ref": report.carrier_ref, "state": report.state.value, **what}
+        return self._signed(url, event)
 
     def route(self, answer: Answer) -> CallRoute:
         """Return what the gateway wants done with a call. Raises `ValueError`."""
         try:
-            return _read_route(json.loads(answer.body))
-        except (KeyError, TypeError, ValueError) as error:
+            return read_route(json.loads(answer.body))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError("the answer to the call is not in the simulator's language") from error
 
     def _signed(self, url: str, event: dict[str, Any]) -> Webhook:
@@ -134,13 +154,3 @@ def _listed(record: Record) -> dict[str, Any]:
     send = record.send
     words = {"from": send.sender, "to": send.recipient, "text": send.text, "media": send.media}
     return {"ref": record.ref, "id": send.id, **words}
-
-
-def _read_route(answer: dict[str, Any]) -> CallRoute:
-    if "connect" not in answer:
-        if answer["hangup"] is not True:
-            raise ValueError("a call is either connected or hung up")
-        return Refuse(words=answer["say"])
-    connect = answer["connect"]
-    callees = tuple(Callee(number=each["number"], caller_id=each["caller_id"]) for each in connect["callees"])
-    return Connect(callees=callees, ring_seconds=connect["ring_seconds"], limit_seconds=connect["limit_seconds"])

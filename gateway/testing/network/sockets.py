@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(length))
 
     def _write(self, answer: Answer) -> None:
-        body = answer.body.encode()
+        body = answer.body.encode() if answer.content is None else answer.content
         phrase = responses.get(answer.status, "")
         lines = [f"HTTP/1.1 {answer.status} {phrase}", f"Content-Type: {answer.content_type}"]
         lines.append(f"Content-Length: {len(body)}")

@@ -88,6 +88,7 @@ class Answer:
     status: int
     body: str = ""
     content_type: str = "application/json"
+    content: bytes | None = None  #: instead of `body`, of what is no text
     retry_after: float | None = None  #: seconds
 
 
@@ -132,6 +133,14 @@ class Lookup:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
     """The gateway asks whether its credentials are good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """The gateway wants a recording, or `forget`s it."""
+
+    ref: str
+    forget: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

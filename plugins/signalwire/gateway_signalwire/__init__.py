@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from gateway import (
+    Audio,
+    CallRoute,
+    CallStep,
     Carrier,
     Channel,
     Event,
@@ -15,6 +18,7 @@ from gateway import (
     OptOut,
     OutboundMessage,
     Rate,
+    Recording,
     Submission,
     WebhookMalformed,
     WebhookRejected,
@@ -22,8 +26,7 @@ from gateway import (
     WebhookResponse,
     hookimpl,
 )
-from gateway.calls import CallRoute
-from gateway_signalwire import answers, api, calls, fields, messages, routes
+from gateway_signalwire import answers, api, calls, fields, messages, progress, recordings, routes, turns
 from gateway_signalwire.settings import SignalWireSettings
 from gateway_signalwire.signature import is_signed
 
@@ -59,8 +62,8 @@ class SignalWire(Carrier):
         """Raise `WebhookRejected` unless the request is signed (where a signing key is set) and of our project.
 
         SignalWire signs what asks for a document and the cXML callbacks. For the SWML callbacks
-        (`call_state_url`, `status_url`) no signature is documented: they are rejected here, and it is the
-        token in their URL that lets them in.
+        (`call_state_url`, `status_url`) no signature is documented: they are rejected here, and it is their
+        URL, which nobody else knows, that lets them in.
         """
         if self.signed and not is_signed(request, self.settings.signing_keys):
             raise WebhookRejected("the signature is missing or wrong")
@@ -77,16 +80,19 @@ class SignalWire(Carrier):
         return not given or hmac.compare_digest(given.lower().encode("utf-8"), ours)
 
     def parse(self, request: WebhookRequest) -> Sequence[Event]:
-        """Return the text, receipt, call or call progress of a webhook. See `Carrier.parse`."""
+        """Return the text, receipt, call, step of a call, progress or recording of a webhook. See `Carrier.parse`."""
         found = fields.read(request)
-        if "call" in found:
-            return calls.from_swml(found)
+        query = request.query()
         if "message" in found:
             return messages.from_swml(found)
+        if turns.is_turn(query) and not _TEXT & found.keys():
+            return turns.read(query, found)
+        if "call" in found:
+            return calls.from_swml(found)
         if "event_type" in found:
-            return calls.from_event(found)
+            return progress.from_event(found, turns.callee_of(query))
         if _is_call(found, request):
-            return calls.from_cxml(found)
+            return calls.from_cxml(found, turns.callee_of(query))
         if {"id", "status"} <= found.keys() and not _TEXT & found.keys():
             return messages.from_status(found)
         return messages.from_cxml(found)
@@ -105,9 +111,17 @@ class SignalWire(Carrier):
             return answers.swml_replies(replies)
         return answers.cxml_replies(replies)
 
-    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
+    def answer_call(self, call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
         """Return `route` as SWML for a call that came as JSON, as cXML for one that came as a form."""
         return routes.answer(call, route)
+
+    def fetch_recording(self, recording: Recording) -> Audio:
+        """Return a recording as it comes in. See `Carrier.fetch_recording`."""
+        return recordings.fetch(self.http, self.settings, recording)
+
+    def delete_recording(self, recording: Recording) -> None:
+        """Let SignalWire forget a recording. See `Carrier.delete_recording`."""
+        recordings.delete(self.http, self.settings, recording)
 
     def check(self) -> bool:
         """List one message. See `Carrier.check`."""

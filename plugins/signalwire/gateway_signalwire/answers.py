@@ -52,7 +52,7 @@ def _written(verb: Element) -> str:
 def swml(*steps: dict[str, Any]) -> WebhookResponse:
     """Return a SWML document whose main section is `steps`."""
     document = {"version": "1.0.0", "sections": {"main": list(steps)}}
-    return WebhookResponse(body=json.dumps(document), content_type="application/json")
+    return WebhookResponse(body=json.dumps(document, ensure_ascii=False), content_type="application/json")
 
 
 def literal(text: str) -> str:
@@ -83,7 +83,8 @@ def _message(piece: Piece) -> Element:
 def swml_replies(replies: Iterable[OutboundMessage]) -> WebhookResponse:
     """Return the answer to a text that came as JSON; without replies `receive`, which says nothing."""
     steps = [{"reply": _reply(piece)} for piece in _pieces(replies)]
-    return swml(*(_fitting(steps, [len(json.dumps(step)) for step in steps]) or [{"receive": {}}]))
+    sizes = [len(json.dumps(step, ensure_ascii=False).encode("utf-8")) for step in steps]
+    return swml(*(_fitting(steps, sizes) or [{"receive": {}}]))
 
 
 def _reply(piece: Piece) -> dict[str, Any]:

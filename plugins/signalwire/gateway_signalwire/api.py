@@ -34,12 +34,11 @@ def send(http: CarrierSession, settings: SignalWireSettings, message: OutboundMe
 
     Any 2xx means that SignalWire has the message, whatever its body says: without an id the reference is "".
     """
-    auth = _auth(settings)
+    credentials = auth(settings)
     if len(message.media) > MOST_MEDIA:
         raise PermanentSendError(f"SignalWire takes at most {MOST_MEDIA} media in a message", code="21623")
-    response = http.post(
-        _messages_url(settings), data=_form(message), auth=auth, headers={"Accept": "application/json"}, check=False
-    )
+    accept = {"Accept": "application/json"}
+    response = http.post(_messages_url(settings), data=_form(message), auth=credentials, headers=accept, check=False)
     raise_refusal(response, datetime.now(timezone.utc))
     return Submission(carrier_ref=_sid(body_of(response)))
 
@@ -54,14 +53,20 @@ def _form(message: OutboundMessage) -> list[tuple[str, str]]:
     return form
 
 
-def _auth(settings: SignalWireSettings) -> tuple[bytes, bytes]:
+def auth(settings: SignalWireSettings) -> tuple[bytes, bytes]:
+    """Return user and password. Raises `CarrierMisconfigured` where there is no token."""
     if settings.api_token is None:
         raise CarrierMisconfigured("SIGNALWIRE_API_TOKEN is not set: replies travel inside answers only")
     return settings.project_id.encode("utf-8"), settings.api_token.get_secret_value().encode("utf-8")
 
 
+def account_url(settings: SignalWireSettings) -> str:
+    """Return what the paths of the Compatibility API are appended to."""
+    return f"{settings.base_url}/api/laml/2010-04-01/Accounts/{quote(settings.project_id, safe='')}"
+
+
 def _messages_url(settings: SignalWireSettings) -> str:
-    return f"{settings.base_url}/api/laml/2010-04-01/Accounts/{quote(settings.project_id, safe='')}/Messages"
+    return f"{account_url(settings)}/Messages"
 
 
 def _sid(record: Any) -> str:
@@ -100,7 +105,7 @@ def _records(http: CarrierSession, settings: SignalWireSettings, message: Outbou
 
 
 def _get(http: CarrierSession, settings: SignalWireSettings, url: str, params: dict[str, Any] | None) -> dict[str, Any]:
-    response = http.get(url, params=params, auth=_auth(settings), headers={"Accept": "application/json"}, check=False)
+    response = http.get(url, params=params, auth=auth(settings), headers={"Accept": "application/json"}, check=False)
     raise_refusal(response, datetime.now(timezone.utc))
     page = body_of(response)
     return page if isinstance(page, dict) else {}

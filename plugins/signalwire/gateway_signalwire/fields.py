@@ -15,6 +15,11 @@ from gateway.storable import storable
 
 Fields = Mapping[str, Any]
 
+CXML = "cxml"  #: `form` of a call that came as a form; after a space, for how many seconds each group is rung
+SWML = "swml"  #: and of one that came as JSON
+RUNG, EACH = "rung", "each"  #: what a URL of ours says of a call whose callees are rung in groups
+ACCEPT = "accept"  #: and of one whose callees must press 1
+
 _LONGEST = 255  # of a reference, a name, a SIP address; what is longer no database wants as a key
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z_ -]{0,39}")
 _CODE = re.compile(r"[0-9]{1,6}|[A-Za-z][A-Za-z_]{0,63}")
@@ -83,10 +88,28 @@ def text(fields: Fields, name: str) -> str:
     return str(value)
 
 
-def count(fields: Fields, name: str) -> int | None:
-    """Return a number of seconds; None where there is none."""
-    digits = re.fullmatch(r"[0-9]{1,9}", word(fields, name))
-    return int(digits[0]) if digits else None
+def count(fields: Fields, *names: str) -> int | None:
+    """Return a number of seconds, a part of one rounded; None where there is none."""
+    for name in names:
+        value = fields.get(name)
+        written = str(value) if isinstance(value, float) else word(fields, name)
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,20})?", written):
+            return round(float(written))
+    return None
+
+
+def digits(fields: Fields, name: str) -> str:
+    """Return what somebody typed; "" for nothing, and for what cannot be typed (`hangup`)."""
+    value = fields.get(name)
+    written = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return written if re.fullmatch(r"[0-9*#]{1,32}", written) else ""
+
+
+def positions(written: str) -> tuple[int, ...]:
+    """Return the positions a URL of ours names: `0,2`. Whatever else stands there is none."""
+    found = written.split(",")
+    fit = all(re.fullmatch(r"[0-9]{1,4}", one) for one in found)
+    return tuple(int(one) for one in found) if fit else ()
 
 
 def plain(value: str) -> str:

@@ -1,4 +1,4 @@
-"""How a call goes on: `Connect` and `Refuse` in SWML and in cXML (`carriers.md` 3.1, 3.3). Pure.
+"""How a call goes on: every `CallRoute`, in SWML or in cXML, as the call came. Pure.
 
 A caller id is always said: left out, SignalWire shows the callee the caller's own number.
 """
@@ -6,98 +6,72 @@ A caller id is always said: left out, SignalWire shows the callee the caller's o
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement
 
-from gateway import Callee, CallRoute, Connect, InboundCall, Refuse, WebhookResponse
+from gateway import Callee, CallRoute, CallStep, Connect, InboundCall, WebhookResponse
 from gateway.numbers import is_e164
-from gateway_signalwire import answers
-from gateway_signalwire.calls import CXML
+from gateway_signalwire import answers, cxml, swml
+from gateway_signalwire.fields import CXML
 
 log = logging.getLogger(__name__)
 
-SHORTEST_RING, LONGEST_RING = 5, 600  #: seconds `<Dial>` takes
-MOST_NUMBERS = 10  #: one `<Dial>` rings at a time
+#: To how many characters words are cut, one after the other, until a document is one SignalWire reads.
+_LENGTHS = (8000, 2000, 500, 100)
 
 
-def answer(call: InboundCall, route: CallRoute) -> WebhookResponse:
-    """Return `route` in the language `call` came in."""
-    if call.form == CXML:
-        return answers.cxml(*_cxml(call, route))
-    return answers.swml(*_swml(call, route))
+def answer(call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+    """Return `route` in the language `call` came in, at most as long as SignalWire reads."""
+    write = _cxml if call.form.startswith(CXML) else _swml
+    answered = write(call, _shown(call, route))
+    for shorter in _ever_shorter(route):
+        if _size(answered) <= answers.MOST_BYTES:
+            break
+        log.error("call %s: its answer is too long, and cut", call.carrier_ref)
+        answered = write(call, _shown(call, shorter))
+    return answered
 
 
-def _callable(call: InboundCall, route: Connect) -> list[Callee]:
-    """Return whom we can ring without showing a real number: with no mask to show, nobody."""
-    callees = [one for one in route.callees if is_e164(one.caller_id) and one.caller_id != call.caller]
-    if len(callees) < len(route.callees):
-        log.error("call %s: %d callees without a mask", call.carrier_ref, len(route.callees) - len(callees))
-    return callees
+def _swml(call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+    return answers.swml(*swml.steps(call, route))
 
 
-# --- SWML ---------------------------------------------------------------------------------------
+def _cxml(call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+    return answers.cxml(*cxml.verbs(call, route))
 
 
-def _swml(call: InboundCall, route: CallRoute) -> list[dict[str, Any]]:
-    if isinstance(route, Refuse):
-        words = answers.literal(answers.legal(route.words))
-        return [{"answer": {}}, {"play": {"url": f"say:{words}"}}, {"hangup": {}}]
-    callees = _callable(call, route)
-    return [{"connect": _connect(callees, route)}] if callees else [{"hangup": {"reason": "decline"}}]
+def _shown(call: InboundCall | CallStep, route: CallRoute) -> CallRoute:
+    """Return `route` without the callees we cannot ring without showing a real number: those with no mask to show."""
+    if not isinstance(route, Connect):
+        return route
+    real = {callee.number for callee in route.callees} | ({call.caller} if isinstance(call, InboundCall) else set())
+    shown = tuple(one for one in route.callees if is_e164(one.caller_id) and one.caller_id not in real)
+    if len(shown) < len(route.callees):
+        log.error("call %s: %d callees without a mask", call.carrier_ref, len(route.callees) - len(shown))
+    return replace(route, callees=shown)
 
 
-def _connect(callees: Sequence[Callee], route: Connect) -> dict[str, Any]:
-    """Return the parameters of `connect`.
-
-    Of several callees each is shown the mask of its own leg. The `from` beside `parallel` is what would be
-    shown if one of theirs were not read: a mask too, and never the caller.
-    """
-    devices = [_device(callee, route) for callee in callees]
-    whom = devices[0] if len(devices) == 1 else {"from": callees[0].caller_id, "parallel": devices}
-    return {**whom, "max_duration": route.limit_seconds, "answer_on_bridge": True}
+def _size(answered: WebhookResponse) -> int:
+    return len(answered.body.encode("utf-8"))
 
 
-def _device(callee: Callee, route: Connect) -> dict[str, Any]:
-    return {"from": callee.caller_id, "to": callee.number, "timeout": route.ring_seconds}
+def _ever_shorter(route: CallRoute) -> Iterator[CallRoute]:
+    """Yield `route` with less and less to say; then with fewer and fewer to ring, which is said in the log."""
+    for most in _LENGTHS:
+        yield _cut(route, most)
+    callees: tuple[Callee, ...] = route.callees if isinstance(route, Connect) else ()
+    while len(callees) > 1:
+        callees = callees[: len(callees) // 2]
+        yield replace(_cut(route, _LENGTHS[-1]), callees=callees)
 
 
-# --- cXML ---------------------------------------------------------------------------------------
-
-
-def _cxml(call: InboundCall, route: CallRoute) -> list[Element]:
-    if isinstance(route, Refuse):
-        say = Element("Say")
-        say.text = answers.legal(route.words)
-        return [say, Element("Hangup")]
-    callees = _callable(call, route)
-    dials = [_dial(together, route) for together in _by_mask(callees)]
-    return dials or [Element("Reject", {"reason": "rejected"})]
-
-
-def _by_mask(callees: Sequence[Callee]) -> Iterator[list[Callee]]:
-    """Yield the callees one `<Dial>` can ring at a time: it shows all of them the same caller id.
-
-    Callees with different masks are rung one mask after the other, not at once, and a caller who stays on
-    the line when the first conversation ends is connected to the next. To show all of them one mask would
-    be worse: whoever called it back would reach another leg. SWML rings them all at once.
-    """
-    for mask in dict.fromkeys(callee.caller_id for callee in callees):
-        together = [callee for callee in callees if callee.caller_id == mask]
-        yield from (together[at : at + MOST_NUMBERS] for at in range(0, len(together), MOST_NUMBERS))
-
-
-def _dial(callees: Sequence[Callee], route: Connect) -> Element:
-    ring = min(max(route.ring_seconds, SHORTEST_RING), LONGEST_RING)
-    dial = Element(
-        "Dial",
-        {
-            "callerId": callees[0].caller_id,
-            "timeout": str(ring),
-            "timeLimit": str(route.limit_seconds),
-            "answerOnBridge": "true",
-        },
-    )
-    for callee in callees:
-        SubElement(dial, "Number").text = callee.number
-    return dial
+def _cut(route: CallRoute, most: int) -> Any:
+    """Return `route` with its words cut to `most` characters."""
+    named = {field.name: getattr(route, field.name) for field in fields(route)}
+    changes: dict[str, Any] = {
+        name: value[:most] for name, value in named.items() if name in ("words", "whisper", "goodbye")
+    }
+    if isinstance(route, Connect):
+        changes["unanswered"] = _cut(route.unanswered, most)
+    return replace(route, **changes)

@@ -10,6 +10,7 @@ import pytest
 from gateway_signalwire import SignalWire
 from gateway_signalwire.settings import SignalWireSettings
 
+from gateway import CallOutcome as Outcome
 from gateway import (
     CallProgress,
     CallState,
@@ -133,32 +134,57 @@ LEG = {**RINGING, "CallSid": "leg-1", "ParentCallSid": "c-1", "Direction": "outb
 @pytest.mark.parametrize(
     ("fields", "state", "outcome", "seconds"),
     [
-        ({**RINGING, "CallStatus": "completed", "CallDuration": "61"}, ENDED, "completed", 61),
-        ({**RINGING, "CallStatus": "busy"}, ENDED, "busy", None),
-        ({**RINGING, "CallStatus": "no-answer", "CallDuration": "0"}, ENDED, "no-answer", 0),
-        ({**RINGING, "CallStatus": "failed", "CallDuration": "soon"}, ENDED, "failed", None),
-        ({**RINGING, "CallStatus": "canceled"}, ENDED, "canceled", None),
-        ({**RINGING, "CallbackSource": "call-progress-events"}, CallState.RINGING, "", None),
-        ({**RINGING, "CallStatus": "in-progress", "SequenceNumber": "2"}, ANSWERED, "", None),
+        ({**RINGING, "CallStatus": "completed", "CallDuration": "61"}, ENDED, Outcome.COMPLETED, 61),
+        ({**RINGING, "CallStatus": "busy"}, ENDED, Outcome.BUSY, None),
+        ({**RINGING, "CallStatus": "busy", "SipResultCode": "603"}, ENDED, Outcome.DECLINED, None),
+        ({**RINGING, "CallStatus": "no-answer", "CallDuration": "0"}, ENDED, Outcome.NO_ANSWER, 0),
+        ({**RINGING, "CallStatus": "failed", "CallDuration": "soon"}, ENDED, Outcome.FAILED, None),
+        ({**RINGING, "CallStatus": "failed", "SipResultCode": "486"}, ENDED, Outcome.BUSY, None),
+        ({**RINGING, "CallStatus": "failed", "SipResultCode": "480"}, ENDED, Outcome.NO_ANSWER, None),
+        ({**RINGING, "CallStatus": "completed", "SipResultCode": "486"}, ENDED, Outcome.COMPLETED, None),
+        ({**RINGING, "CallStatus": "canceled"}, ENDED, Outcome.CANCELED, None),
+        ({**RINGING, "CallbackSource": "call-progress-events"}, CallState.RINGING, None, None),
+        ({**RINGING, "CallStatus": "in-progress", "SequenceNumber": "2"}, ANSWERED, None, None),
         (
             {**RINGING, "CallStatus": "in-progress", "DialCallStatus": "no-answer", "DialCallSid": "d-1"},
             ENDED,
-            "no-answer",
+            Outcome.NO_ANSWER,
             None,
         ),
         (
             {**RINGING, "DialCallStatus": "completed", "DialCallDuration": "12", "RecordingUrl": "https://r"},
             ENDED,
-            "completed",
+            Outcome.COMPLETED,
             12,
         ),
-        (LEG, CallState.RINGING, "", None),
-        ({**LEG, "CallStatus": "in-progress"}, ANSWERED, "", None),
+        (LEG, CallState.RINGING, None, None),
+        ({**LEG, "CallStatus": "in-progress"}, ANSWERED, None, None),
     ],
     ids=str,
 )
-def test_a_form_is_progress(fields: dict[str, str], state: CallState, outcome: str, seconds: int | None) -> None:
-    assert form(**fields) == [CallProgress(carrier_ref="c-1", state=state, outcome=outcome, seconds=seconds)]
+def test_a_form_is_progress(
+    fields: dict[str, str], state: CallState, outcome: Outcome | None, seconds: int | None
+) -> None:
+    word = fields.get("DialCallStatus", fields["CallStatus"]) if outcome else ""
+    assert form(**fields) == [
+        CallProgress(carrier_ref="c-1", state=state, outcome=outcome, seconds=seconds, detail=word)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "outcome"),
+    [
+        ("ringing", CallState.RINGING, None),
+        ("in-progress", ANSWERED, None),
+        ("completed", ENDED, Outcome.COMPLETED),
+        ("no-answer", ENDED, Outcome.NO_ANSWER),
+        ("canceled", ENDED, Outcome.CANCELED),
+    ],
+)
+def test_a_form_at_a_callees_url_is_about_the_callee(status: str, state: CallState, outcome: Outcome | None) -> None:
+    (event,) = form(f"{URL}/calls/k3y?callee=2", **{**LEG, "CallStatus": status})
+    detail = status if outcome else ""
+    assert event == CallProgress(carrier_ref="c-1", state=state, outcome=outcome, callee=2, detail=detail)
 
 
 @pytest.mark.parametrize(
@@ -182,24 +208,35 @@ def test_progress_without_a_call_is_malformed() -> None:
 @pytest.mark.parametrize(
     ("event", "params", "expected"),
     [
-        ("state", {"call_state": "ringing"}, (CallState.RINGING, "")),
-        ("state", {"call_state": "answered"}, (ANSWERED, "")),
-        ("state", {"call_state": "ended", "end_reason": "no_answer"}, (ENDED, "no_answer")),
-        ("state", {"call_state": "ended"}, (ENDED, "ended")),
-        ("state", {"call_state": "ended", "end_reason": "by +12065550101"}, (ENDED, "")),
+        ("state", {"call_state": "ringing"}, (CallState.RINGING, None, "")),
+        ("state", {"call_state": "answered"}, (ANSWERED, None, "")),
+        ("state", {"call_state": "ended", "end_reason": "hangup"}, (ENDED, Outcome.COMPLETED, "hangup")),
+        ("state", {"call_state": "ended", "end_reason": "no_answer"}, (ENDED, Outcome.NO_ANSWER, "no_answer")),
+        ("state", {"call_state": "ended", "end_reason": "busy"}, (ENDED, Outcome.BUSY, "busy")),
+        ("state", {"call_state": "ended", "end_reason": "declined"}, (ENDED, Outcome.DECLINED, "declined")),
+        ("state", {"call_state": "ended", "end_reason": "cancel"}, (ENDED, Outcome.CANCELED, "cancel")),
+        ("state", {"call_state": "ended", "end_reason": "error"}, (ENDED, Outcome.FAILED, "error")),
+        ("state", {"call_state": "ended", "end_reason": "weather"}, (ENDED, Outcome.UNKNOWN, "weather")),
+        ("state", {"call_state": "ended"}, (ENDED, Outcome.UNKNOWN, "ended")),
+        ("state", {"call_state": "ended", "end_reason": "by +12065550101"}, (ENDED, Outcome.UNKNOWN, "")),
         ("state", {"call_state": "created"}, None),
-        ("connect", {"connect_state": "connecting"}, (CallState.RINGING, "")),
-        ("connect", {"connect_state": "connected"}, (ANSWERED, "")),
-        ("connect", {"connect_state": "failed", "failed_reason": "busy"}, (ENDED, "busy")),
-        ("connect", {"connect_state": "disconnected"}, (ENDED, "disconnected")),
+        ("connect", {"connect_state": "connecting"}, (CallState.RINGING, None, "")),
+        ("connect", {"connect_state": "connected"}, (ANSWERED, None, "")),
+        ("connect", {"connect_state": "failed", "failed_reason": "busy"}, (ENDED, Outcome.BUSY, "busy")),
+        ("connect", {"connect_state": "disconnected"}, (ENDED, Outcome.COMPLETED, "disconnected")),
         ("record", {"state": "finished", "url": "https://r"}, None),
     ],
     ids=str,
 )
-def test_an_event_is_progress(event: str, params: dict[str, str], expected: tuple[CallState, str] | None) -> None:
+def test_an_event_is_progress(
+    event: str, params: dict[str, str], expected: tuple[CallState, Outcome | None, str] | None
+) -> None:
     found = document({"event_type": f"calling.call.{event}", "params": {"call_id": "c-1", **params}})
-    wanted = [] if expected is None else [CallProgress(carrier_ref="c-1", state=expected[0], outcome=expected[1])]
-    assert found == wanted
+    if expected is None:
+        assert found == []
+    else:
+        state, outcome, detail = expected
+        assert found == [CallProgress(carrier_ref="c-1", state=state, outcome=outcome, detail=detail)]
 
 
 @pytest.mark.parametrize("params", [None, [], {"call_state": "ended"}], ids=str)

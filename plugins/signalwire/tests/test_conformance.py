@@ -13,9 +13,12 @@ from urllib.parse import parse_qsl, urlencode
 from gateway_signalwire import SignalWire
 
 from gateway import (
+    Bridge,
     Callee,
+    CallOutcome,
     CallProgress,
     CallState,
+    CallStep,
     CarrierMisconfigured,
     Connect,
     DeliveryReceipt,
@@ -25,14 +28,31 @@ from gateway import (
     OutboundMessage,
     PermanentSendError,
     RecipientOptedOut,
+    Recording,
+    RecordingKind,
+    RecordingReport,
+    RecordingState,
     Refuse,
     RetryableSendError,
+    Screen,
+    Step,
     Submission,
     Throttled,
     WebhookRequest,
     WebhookResponse,
 )
-from gateway.testing import MESSAGE, Acknowledges, Answers, CarrierConformance, HttpAnswer, Looks, Receives, Sends
+from gateway.testing import (
+    MESSAGE,
+    Acknowledges,
+    Answers,
+    CarrierConformance,
+    Deletes,
+    Fetches,
+    HttpAnswer,
+    Looks,
+    Receives,
+    Sends,
+)
 
 KEY = "PSK_docs_0123456789abcdef"
 PROJECT = "00000000-0000-4000-8000-000000000001"
@@ -42,13 +62,13 @@ MASK, PERSON, OTHER = "+12065550199", "+12065550101", "+12065550102"
 SILENT = WebhookResponse(body='<?xml version="1.0" encoding="UTF-8"?>\n<Response/>', content_type="application/xml")
 
 
-def form(**fields: str) -> WebhookRequest:
+def form(url: str = URL, **fields: str) -> WebhookRequest:
     """Return a form as SignalWire signs it."""
     body = urlencode({"AccountSid": PROJECT, **fields}).encode()
-    signed = URL + "".join(name + value for name, value in sorted(parse_qsl(body.decode(), keep_blank_values=True)))
+    signed = url + "".join(name + value for name, value in sorted(parse_qsl(body.decode(), keep_blank_values=True)))
     signature = base64.b64encode(hmac.digest(KEY.encode(), signed.encode(), "sha1")).decode()
     headers = {"content-type": "application/x-www-form-urlencoded", "x-signalwire-signature": signature}
-    return WebhookRequest(url=URL, headers=headers, body=body)
+    return WebhookRequest(url=url, headers=headers, body=body)
 
 
 def query(**fields: str) -> WebhookRequest:
@@ -58,16 +78,22 @@ def query(**fields: str) -> WebhookRequest:
     return WebhookRequest(url=url, method="GET", headers={"x-signalwire-signature": signature})
 
 
-def document(value: Any, algorithm: str = "") -> WebhookRequest:
+def document(value: Any, algorithm: str = "", url: str = URL) -> WebhookRequest:
     """Return JSON as SignalWire signs it, with SHA-256 too for a call."""
     body = json.dumps(value).encode()
     headers = {
         "content-type": "application/json",
-        "x-signalwire-signature": hmac.digest(KEY.encode(), URL.encode() + body, "sha1").hex(),
+        "x-signalwire-signature": hmac.digest(KEY.encode(), url.encode() + body, "sha1").hex(),
     }
     if algorithm:
-        headers["x-signalwire-sha256-signature"] = hmac.digest(KEY.encode(), URL.encode() + body, algorithm).hex()
-    return WebhookRequest(url=URL, headers=headers, body=body)
+        headers["x-signalwire-sha256-signature"] = hmac.digest(KEY.encode(), url.encode() + body, algorithm).hex()
+    return WebhookRequest(url=url, headers=headers, body=body)
+
+
+def event(at: str, kind: str, **params: Any) -> WebhookRequest:
+    """Return an event, which SignalWire does not sign."""
+    body = json.dumps({"event_type": f"calling.call.{kind}", "project_id": PROJECT, "params": params}).encode()
+    return WebhookRequest(url=at, headers={"content-type": "application/json"}, body=body)
 
 
 def swml(**steps: Any) -> dict[str, Any]:
@@ -150,21 +176,139 @@ voice = [
     Receives(
         "the end of a call as a form",
         form(CallSid="c-1", CallStatus="completed", Direction="inbound", From=PERSON, To=MASK, CallDuration="61"),
-        [CallProgress(carrier_ref="c-1", state=CallState.ENDED, outcome="completed", seconds=61)],
+        [
+            CallProgress(
+                carrier_ref="c-1",
+                state=CallState.ENDED,
+                outcome=CallOutcome.COMPLETED,
+                seconds=61,
+                detail="completed",
+            )
+        ],
     ),
     Receives(
         "a state of a call, which SignalWire does not sign",
-        WebhookRequest(
-            url=URL,
-            headers={"content-type": "application/json"},
-            body=json.dumps(
-                {
-                    "event_type": "calling.call.state",
-                    "params": {"call_id": "c-2", "call_state": "ended", "end_reason": "busy", "direction": "outbound"},
-                }
-            ).encode(),
+        event(URL, "state", call_id="c-2", call_state="ended", end_reason="busy", direction="outbound"),
+        [CallProgress(carrier_ref="c-2", state=CallState.ENDED, outcome=CallOutcome.BUSY, detail="busy")],
+        signed=False,
+    ),
+]
+
+TURN = f"{URL}/call-k3y"
+RECORDING = f"https://example.signalwire.com/api/laml/2010-04-01/Accounts/{PROJECT}/Recordings/r-1"
+LEG = {"CallSid": "l-1", "ParentCallSid": "c-1", "Direction": "outbound-dial", "From": MASK, "To": OTHER}
+REPORT = RecordingReport(
+    carrier_ref="c-1",
+    kind=RecordingKind.CALL,
+    state=RecordingState.READY,
+    recording_ref="r-1",
+    url=RECORDING,
+    seconds=61,
+)
+WHOSE = {"CallSid": "c-1", "From": PERSON, "To": MASK}
+
+
+def step(step: Step, **fields: Any) -> CallStep:
+    return CallStep(**{"carrier_ref": "c-1", "step": step, "form": "cxml", **fields})
+
+
+turns = [
+    Receives(
+        "a PIN as a form",
+        form(f"{TURN}?step=pin", **WHOSE, Digits="47110815"),
+        [step(Step.PIN, digits="47110815")],
+    ),
+    Receives(
+        "a PIN as JSON",
+        document(
+            {"call": CALL, "vars": {"prompt_value": "47110815"}, "params": {"digits": "47110815"}},
+            "sha256",
+            f"{TURN}?step=pin",
         ),
-        [CallProgress(carrier_ref="c-2", state=CallState.ENDED, outcome="busy")],
+        [step(Step.PIN, carrier_ref=CALL["call_id"], digits="47110815", form="swml")],
+    ),
+    Receives(
+        "a callee answers, as a form",
+        form(f"{TURN}?step=screen&callee=2", **LEG, CallStatus="in-progress"),
+        [step(Step.SCREEN, carrier_ref="l-1", callee=2)],
+    ),
+    Receives(
+        "a callee has typed, as a form",
+        form(f"{TURN}?step=screened&callee=2", **LEG, Digits="1"),
+        [step(Step.SCREENED, carrier_ref="l-1", callee=2, digits="1")],
+    ),
+    Receives(
+        "a callee has typed, as an event",
+        event(
+            f"{TURN}?step=screened&callee=2",
+            "collect",
+            call_id="l-1",
+            result={"type": "digit", "params": {"digits": "1"}},
+        ),
+        [step(Step.SCREENED, carrier_ref="l-1", callee=2, digits="1", form="swml")],
+        signed=False,
+    ),
+    Receives(
+        "the end of a dial, as a form",
+        form(f"{TURN}?step=dialled&rung=0,2&each=12", **WHOSE, DialCallStatus="no-answer"),
+        [step(Step.DIALLED, rung=(0, 2), form="cxml 12")],
+    ),
+    Receives(
+        "the end of a connect, as our own request",
+        WebhookRequest(
+            url=f"{TURN}?step=dialled",
+            headers={"content-type": "application/json"},
+            body=b'{"call_id": "c-1", "connect_result": "failed"}',
+        ),
+        [step(Step.DIALLED, form="swml")],
+        signed=False,
+    ),
+    Receives("a message has been left", form(f"{TURN}?step=recorded", **WHOSE), [step(Step.RECORDED)]),
+    Receives(
+        "the end of a callee's part, as a form",
+        form(f"{TURN}?callee=2", **LEG, CallStatus="no-answer"),
+        [
+            CallProgress(
+                carrier_ref="c-1", state=CallState.ENDED, outcome=CallOutcome.NO_ANSWER, callee=2, detail="no-answer"
+            )
+        ],
+    ),
+    Receives(
+        "a callee answers, as an event",
+        event(f"{TURN}?callee=2", "state", call_id="l-1", call_state="answered"),
+        [CallProgress(carrier_ref="l-1", state=CallState.ANSWERED, callee=2)],
+        signed=False,
+    ),
+    Receives(
+        "a recording, as a form",
+        form(
+            f"{TURN}?step=recording",
+            CallSid="c-1",
+            RecordingSid="r-1",
+            RecordingUrl=RECORDING,
+            RecordingStatus="completed",
+            RecordingDuration="61",
+        ),
+        [REPORT],
+    ),
+    Receives(
+        "a recording, as an event",
+        event(
+            f"{TURN}?step=recording",
+            "record",
+            call_id="c-1",
+            state="finished",
+            url=RECORDING,
+            duration=60.7,
+            recording_id="r-1",
+        ),
+        [REPORT],
+        signed=False,
+    ),
+    Receives(
+        "a message that is none, as an event",
+        event(f"{TURN}?step=voicemail", "record", call_id="c-1", state="no_input"),
+        [RecordingReport(carrier_ref="c-1", kind=RecordingKind.VOICEMAIL, state=RecordingState.ABSENT)],
         signed=False,
     ),
 ]
@@ -209,6 +353,24 @@ answers = [
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         "<Response><Say>Nobody &lt;here&gt; &amp; now.</Say><Hangup /></Response>",
     ),
+    Answers(
+        "cXML asks for a key",
+        step(Step.SCREEN, callee=2),
+        Screen(words="A call. Press 1.", accept=True, callback=TURN),
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<Response><Gather action="{TURN}?step=screened&amp;callee=2" method="POST" actionOnEmptyResult="true" '
+        'numDigits="1" timeout="8"><Say>A call. Press 1.</Say></Gather><Hangup /></Response>',
+    ),
+    Answers("cXML bridges", step(Step.SCREENED, callee=2), Bridge(), SILENT.body),
+]
+
+KEPT = Recording(carrier_ref="c-1", recording_ref="r-1", url=RECORDING)
+NATIVE = "https://example.signalwire.com/api/relay/rest/recordings/r-1"
+SOUND = HttpAnswer(body=b"RIFF\x00\xff", headers={"Content-Type": "audio/wav"})
+fetches = [
+    Fetches("heard", KEPT, SOUND, b"RIFF\x00\xff", urls=[RECORDING]),
+    Fetches("gone", KEPT, HttpAnswer(404), PermanentSendError("", code="404")),
+    Fetches("at a host that is not theirs", replace(KEPT, url="https://example.com/r"), SOUND, PermanentSendError),
 ]
 
 
@@ -250,8 +412,13 @@ class TestSignalWire(CarrierConformance):
         "rate": 4.0,
     }
     send_url = MESSAGES
-    receives = [*texts, *receipts, *voice]
+    receives = [*texts, *receipts, *voice, *turns]
     answers = answers
+    fetches = fetches
+    deletes = [
+        Deletes("of cXML", KEPT, [HttpAnswer(204), HttpAnswer(404)], urls=[RECORDING, NATIVE]),
+        Deletes("of SWML", KEPT, [HttpAnswer(404), HttpAnswer(204)], urls=[RECORDING, NATIVE]),
+    ]
     sends = [
         Sends(
             "a text",
@@ -282,11 +449,16 @@ class TestSignalWire(CarrierConformance):
     ]
 
 
+ELSEWHERE = "https://files.signalwire.com/r-1.wav"
+
+
 class TestSignalWireInline(CarrierConformance):
     carrier_class = SignalWire
     settings = {"signing_key": f"{KEY}-old,{KEY}"}
-    receives = [*texts, *voice]
+    receives = [*texts, *voice, *turns]
     answers = answers
+    fetches = [replace(fetches[0], recording=replace(KEPT, url=ELSEWHERE), urls=[ELSEWHERE])]
+    deletes = [Deletes("without a token", KEPT, HttpAnswer(204), CarrierMisconfigured)]
     acknowledges = [
         Acknowledges(
             "a reply in cXML",

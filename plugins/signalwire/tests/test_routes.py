@@ -15,8 +15,10 @@ from gateway import Callee, CallRoute, CarrierSession, Connect, InboundCall, Ref
 
 MASK, CALLER, CALLEE, THIRD = "+12065550199", "+12065550101", "+12065550102", "+12065550103"
 MASK_B, MASK_C = "+12065550198", "+12065550197"
-ONE = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B),))
-TWO = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B), Callee(number=THIRD, caller_id=MASK_C)))
+ONE = Connect(callees=(Callee(number=CALLEE, caller_id=MASK_B),), ring_seconds=30)
+TWO = Connect(
+    callees=(Callee(number=CALLEE, caller_id=MASK_B), Callee(number=THIRD, caller_id=MASK_C)), ring_seconds=30
+)
 
 
 def answer(form: str, route: CallRoute) -> tuple[str, str]:
@@ -103,8 +105,9 @@ def test_cxml_rings_for_as_long_as_it_can_be_told(asked: int, said: str) -> None
 def test_nobody_is_rung_who_would_not_see_a_mask(caller_id: str, caplog: pytest.LogCaptureFixture) -> None:
     callees = (Callee(number=THIRD, caller_id=caller_id), *ONE.callees)
     with caplog.at_level(logging.ERROR):
-        assert swml(Connect(callees=callees)) == swml(ONE)
-        assert ElementTree.tostring(cxml(Connect(callees=callees))) == ElementTree.tostring(cxml(ONE))
+        assert swml(Connect(callees=callees, ring_seconds=30)) == swml(ONE)
+        route = Connect(callees=callees, ring_seconds=30)
+        assert ElementTree.tostring(cxml(route)) == ElementTree.tostring(cxml(ONE))
     assert "c-1: 1 callees without a mask" in caplog.text
     assert "+1206" not in caplog.text
 
@@ -125,8 +128,12 @@ def test_the_callers_number_is_nowhere(form: str, route: CallRoute) -> None:
 WORDS = "This conversation has ended.\nAsk for <more> & \"better\" 'words': 漢字"
 
 
-def test_swml_says_why_it_refuses_and_hangs_up() -> None:
-    assert swml(Refuse(words=WORDS)) == [{"answer": {}}, {"play": {"url": f"say:{WORDS}"}}, {"hangup": {}}]
+def test_swml_says_why_it_refuses_on_one_line_and_hangs_up() -> None:
+    assert swml(Refuse(words=WORDS)) == [
+        {"answer": {}},
+        {"play": {"url": f"say:{' '.join(WORDS.split())}"}},
+        {"hangup": {}},
+    ]
 
 
 def test_cxml_says_why_it_refuses_and_hangs_up() -> None:

@@ -11,19 +11,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway import (
     UNSUPPORTED,
-    CallProgress,
+    Audio,
     CallRoute,
-    CallState,
+    CallStep,
     Carrier,
     CarrierSettings,
     Channel,
-    Connect,
     DeliveryReceipt,
     DeliveryStatus,
     Event,
@@ -31,8 +31,10 @@ from gateway import (
     InboundMessage,
     OptOut,
     OutboundMessage,
+    PermanentSendError,
     Rate,
     RecipientOptedOut,
+    Recording,
     RetryableSendError,
     Submission,
     Unsupported,
@@ -42,9 +44,10 @@ from gateway import (
     WebhookResponse,
     hookimpl,
 )
-from gateway.client import Response, raise_for_status
-from gateway.errors import InvalidNumber
-from gateway.numbers import e164, party
+from gateway.client import Response, raise_for_status, size_of
+from gateway.numbers import party
+from gateway_simulator import calls
+from gateway_simulator.fields import number, string
 
 SIGNATURE = "x-simulator-signature"
 
@@ -93,7 +96,10 @@ class Simulator(Carrier):
     def parse(self, request: WebhookRequest) -> Sequence[Event]:
         """Read the one event a webhook holds. A type we have no use for is none."""
         event = request.json()
-        read = _READERS.get(_string(event, "type"))
+        kind = string(event, "type")
+        if kind in calls.READERS:
+            return (calls.READERS[kind](event, request.query()),)
+        read = _READERS.get(kind)
         return (read(event),) if read else ()
 
     def send(self, message: OutboundMessage) -> Submission:
@@ -127,16 +133,26 @@ class Simulator(Carrier):
                 return Submission(carrier_ref=ref)
         return None
 
-    def answer_call(self, call: InboundCall, route: CallRoute) -> WebhookResponse:
-        """Say whom to connect the caller to, or what to say before hanging up."""
-        answer: dict[str, Any] = {"say": "", "hangup": True}
-        if isinstance(route, Connect):
-            callees = [{"number": callee.number, "caller_id": callee.caller_id} for callee in route.callees]
-            limits = {"ring_seconds": route.ring_seconds, "limit_seconds": route.limit_seconds}
-            answer = {"connect": {"callees": callees, **limits}}
-        else:
-            answer["say"] = route.words
-        return WebhookResponse(body=json.dumps(answer), content_type="application/json")
+    def answer_call(self, call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
+        """Say what is done with a call, in the language of the README."""
+        return WebhookResponse(body=json.dumps(calls.answer(call, route)), content_type="application/json")
+
+    def fetch_recording(self, recording: Recording) -> Audio:
+        """Return a recording of the network's. See `Carrier.fetch_recording`."""
+        if not recording.url.startswith(f"{self.settings.url}/recordings/"):
+            raise PermanentSendError("the recording is not at the network's address")
+        response, chunks = self.http.download(recording.url, headers=self._headers)
+        if response.status_code != 200:
+            response.close()
+        raise_for_status(response)
+        return Audio(chunks=chunks, close=response.close, size=size_of(response))
+
+    def delete_recording(self, recording: Recording) -> None:
+        """Let the network forget a recording. See `Carrier.delete_recording`."""
+        url = f"{self.settings.url}/recordings/{quote(recording.recording_ref, safe='')}"
+        response = self.http.request("DELETE", url, check=False, headers=self._headers)
+        if response.status_code != 404:
+            raise_for_status(response)
 
     def check(self) -> bool:
         """Ask for the account."""
@@ -147,10 +163,14 @@ class Simulator(Carrier):
     def _key(self) -> str:
         return self.settings.key.get_secret_value()
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"}
+
     def _request(self, method: str, path: str, **kwargs: Any) -> Response:
         """Send a request and raise what its error means. Only the code is kept: the words may hold numbers."""
-        headers = {"Authorization": f"Bearer {self._key}"}
-        response = self.http.request(method, f"{self.settings.url}{path}", check=False, headers=headers, **kwargs)
+        url = f"{self.settings.url}{path}"
+        response = self.http.request(method, url, check=False, headers=self._headers, **kwargs)
         if 200 <= response.status_code < 300:
             return response
         error = _object(response).get("error")
@@ -180,72 +200,36 @@ def _message(event: Mapping[str, Any]) -> InboundMessage:
     if not isinstance(media, list) or not all(isinstance(url, str) for url in media):
         raise WebhookMalformed("media is not a list of URLs")
     return InboundMessage(
-        carrier_ref=_string(event, "ref"),
+        carrier_ref=string(event, "ref"),
         sender=party(event.get("from")),
-        recipient=_number(event, "to"),
-        text=_string(event, "text"),
+        recipient=number(event, "to"),
+        text=string(event, "text"),
         media=tuple(media),
         sent_at=_time(event),
     )
 
 
 def _receipt(event: Mapping[str, Any]) -> DeliveryReceipt:
-    status = _string(event, "status")
+    status = string(event, "status")
     known = status in {each.value for each in DeliveryStatus}
     return DeliveryReceipt(
-        carrier_ref=_string(event, "ref"),
+        carrier_ref=string(event, "ref"),
         status=DeliveryStatus(status) if known else DeliveryStatus.UNKNOWN,
-        code=_string(event, "code", ""),
-        detail=_string(event, "detail", "") if known else status,
+        code=string(event, "code", ""),
+        detail=string(event, "detail", "") if known else status,
         opted_out=event.get("opted_out") is True,
-    )
-
-
-def _call(event: Mapping[str, Any]) -> InboundCall:
-    caller = party(event.get("from"))
-    return InboundCall(carrier_ref=_string(event, "ref"), caller=caller, called=_number(event, "to"))
-
-
-def _progress(event: Mapping[str, Any]) -> CallProgress:
-    try:
-        state = CallState(_string(event, "state"))
-    except ValueError:
-        raise WebhookMalformed("state is not one we know") from None
-    seconds = event.get("seconds")
-    counted = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds < 2**31
-    return CallProgress(
-        carrier_ref=_string(event, "ref"),
-        state=state,
-        outcome=_string(event, "outcome", ""),
-        seconds=seconds if counted else None,
     )
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     "message": _message,
     "receipt": _receipt,
-    "call": _call,
-    "progress": _progress,
 }
-
-
-def _string(event: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    value = event.get(name, default)
-    if not isinstance(value, str):
-        raise WebhookMalformed(f"{name} is not a string")
-    return value
-
-
-def _number(event: Mapping[str, Any], name: str) -> str:
-    try:
-        return e164(event.get(name))
-    except InvalidNumber:
-        raise WebhookMalformed(f"{name} is not a phone number") from None
 
 
 def _time(event: Mapping[str, Any]) -> datetime | None:
     try:
-        at = datetime.fromisoformat(_string(event, "at"))
+        at = datetime.fromisoformat(string(event, "at"))
     except (WebhookMalformed, ValueError):
         return None
     return at if at.tzinfo else None

@@ -14,8 +14,10 @@ from gateway_simulator import Simulator, SimulatorSettings
 from gateway import (
     UNSUPPORTED,
     Callee,
+    CallOutcome,
     CallProgress,
     CallState,
+    CallStep,
     CarrierMisconfigured,
     CarrierSession,
     Connect,
@@ -27,15 +29,31 @@ from gateway import (
     PermanentSendError,
     Rate,
     RecipientOptedOut,
+    Recording,
+    RecordingKind,
+    RecordingReport,
+    RecordingState,
     Refuse,
     RetryableSendError,
+    Screen,
+    Step,
     Submission,
     Throttled,
     WebhookRequest,
 )
 from gateway.errors import ConfigError
 from gateway.plugins import build
-from gateway.testing import MESSAGE, Answers, CarrierConformance, HttpAnswer, Looks, Receives, Sends
+from gateway.testing import (
+    MESSAGE,
+    Answers,
+    CarrierConformance,
+    Deletes,
+    Fetches,
+    HttpAnswer,
+    Looks,
+    Receives,
+    Sends,
+)
 
 KEY = "made-up-key"
 URL = "https://gateway.example.com/webhooks/simulator?x=1"
@@ -44,11 +62,11 @@ ALICE, BOB, MASK = "+12065550101", "+12065550102", "+12065550199"
 PICTURE = "https://media.example.com/a.jpg?signature=a%2Fb"
 
 
-def signed(event: dict[str, Any]) -> WebhookRequest:
+def signed(event: dict[str, Any], query: str = "") -> WebhookRequest:
     body = json.dumps(event).encode()
-    signature = hmac.new(KEY.encode(), URL.encode() + body, hashlib.sha256).hexdigest()
+    signature = hmac.new(KEY.encode(), f"{URL}{query}".encode() + body, hashlib.sha256).hexdigest()
     headers = {"content-type": "application/json", "x-simulator-signature": signature}
-    return WebhookRequest(url=URL, headers=headers, body=body)
+    return WebhookRequest(url=f"{URL}{query}", headers=headers, body=body)
 
 
 def error(status: int, code: str, **headers: str) -> HttpAnswer:
@@ -75,6 +93,10 @@ def record(ref: str, message: OutboundMessage) -> dict[str, Any]:
 
 def listed(*messages: dict[str, Any]) -> HttpAnswer:
     return HttpAnswer(200, json={"messages": list(messages)})
+
+
+SOUND = f"{NETWORK}/recordings/r9"
+KEPT = Recording(carrier_ref="c1", recording_ref="r9", url=SOUND)
 
 
 class TestSimulator(CarrierConformance):
@@ -137,7 +159,55 @@ class TestSimulator(CarrierConformance):
         Receives(
             "call progress",
             signed({"type": "progress", "ref": "c1", "state": "ended", "outcome": "completed", "seconds": 61}),
-            [CallProgress(carrier_ref="c1", state=CallState.ENDED, outcome="completed", seconds=61)],
+            [CallProgress(carrier_ref="c1", state=CallState.ENDED, outcome=CallOutcome.COMPLETED, seconds=61)],
+        ),
+        Receives(
+            "progress in a word we do not know",
+            signed({"type": "progress", "ref": "c1", "state": "ended", "outcome": "bored"}),
+            [CallProgress(carrier_ref="c1", state=CallState.ENDED, outcome=CallOutcome.UNKNOWN, detail="bored")],
+        ),
+        Receives(
+            "a callee answers",
+            signed({"type": "progress", "ref": "c1", "state": "answered"}, "&callee=2"),
+            [CallProgress(carrier_ref="c1", state=CallState.ANSWERED, callee=2)],
+        ),
+        *[
+            Receives(
+                f"step {step.value}",
+                signed(
+                    {"type": "step", "ref": "c1", "digits": digits, "connected": False}, f"&step={step.value}{about}"
+                ),
+                [CallStep(carrier_ref="c1", step=step, digits=digits, callee=callee)],
+            )
+            for step, digits, callee, about in (
+                (Step.PIN, "47110815", None, ""),
+                (Step.SCREEN, "", 2, "&callee=2"),
+                (Step.SCREENED, "1", 2, "&callee=2"),
+                (Step.DIALLED, "", None, ""),
+                (Step.RECORDED, "", None, ""),
+            )
+        ],
+        Receives(
+            "recording",
+            signed(
+                {"type": "recording", "ref": "c1", "state": "ready", "recording": "r9", "url": SOUND, "seconds": 7},
+                "&step=recording",
+            ),
+            [
+                RecordingReport(
+                    carrier_ref="c1",
+                    kind=RecordingKind.CALL,
+                    state=RecordingState.READY,
+                    recording_ref="r9",
+                    url=SOUND,
+                    seconds=7,
+                )
+            ],
+        ),
+        Receives(
+            "no message",
+            signed({"type": "recording", "ref": "c1", "state": "absent"}, "&step=voicemail"),
+            [RecordingReport(carrier_ref="c1", kind=RecordingKind.VOICEMAIL, state=RecordingState.ABSENT)],
         ),
         Receives("of no interest", signed({"type": "weather", "text": "rain"}), []),
     ]
@@ -207,7 +277,18 @@ class TestSimulator(CarrierConformance):
             },
         ),
         Answers("refuse", CALL, Refuse(words="This call is over."), {"say": "This call is over.", "hangup": True}),
+        Answers(
+            "ask for a key",
+            CallStep(carrier_ref="c1", step=Step.SCREEN, callee=2),
+            Screen(words="Press 1.", accept=True, callback=URL),
+            {"say": "Press 1.", "ask": {"digits": 1, "then": f"{URL}&step=screened&callee=2"}},
+        ),
     ]
+    fetches = [
+        Fetches("heard", KEPT, HttpAnswer(body=b"RIFF\x00\xff"), b"RIFF\x00\xff", urls=[SOUND]),
+        Fetches("gone", KEPT, HttpAnswer(404), PermanentSendError("", code="404")),
+    ]
+    deletes = [Deletes("deleted", KEPT, HttpAnswer(200), urls=[SOUND])]
 
 
 def simulator(**settings: Any) -> Simulator:

@@ -1,0 +1,14 @@
+"""How long SignalWire rings and waits. Pure."""
+
+from __future__ import annotations
+
+SHORTEST_RING, LONGEST_RING = 5, 600  #: seconds `<Dial>` takes
+MOST_NUMBERS = 10  #: one `<Dial>` rings at a time
+KEY_SECONDS = 8  #: for the first key
+SILENCE_SECONDS = 5  #: end a message
+CONFIRM_SECONDS = 30  #: for a callee to hear the whisper and press 1, besides the time it takes to say it
+
+
+def ring_seconds(asked: int, groups: int = 1) -> int:
+    """Return for how long to ring one of `groups` that are rung one after the other, so that all take `asked`."""
+    return min(max(asked // groups, SHORTEST_RING), LONGEST_RING)
