@@ -13,12 +13,15 @@ GatewayError
 │   ├── NoNumberFree               no number can carry the new session
 │   ├── WishRefused                what is wished for no carrier can do
 │   ├── PairTaken                  another session holds the pair (mask, participant)
+│   ├── PinTaken                   somebody else on the mask has the PIN
 │   ├── ExternalIdTaken            another live session bears the application's name for it
 │   ├── SessionOver                the session has ended, and what is asked takes a live one
 │   ├── SessionLive                the session has not ended: there is nothing to re-open
 │   ├── OptOutUnknown              nobody has opted out like that
 │   ├── SessionUnknown             there is no such session in progress
 │   ├── MessageUnknown             there is no such message
+│   ├── CallUnknown                there is no such call
+│   ├── RecordingUnknown           there is no such recording, or not any more
 │   └── ReplayRefused              a message must not be sent again
 ├── WebhookError
 │   ├── WebhookRejected            not from the carrier: answer 403, store nothing
@@ -121,6 +124,10 @@ class PairTaken(StoreError):
         self.live = live
 
 
+class PinTaken(StoreError):
+    """Somebody else who is live on the mask has this PIN: nothing was changed. The message never holds it."""
+
+
 class ExternalIdTaken(StoreError):
     """Another live session has this external id: nothing was changed. `session` is that session's id."""
 
@@ -147,6 +154,14 @@ class SessionUnknown(StoreError):
 
 class MessageUnknown(StoreError):
     """There is no such message: nothing was changed."""
+
+
+class CallUnknown(StoreError):
+    """There is no such call: nothing was changed."""
+
+
+class RecordingUnknown(StoreError):
+    """There is no such recording, or it was deleted: nothing was changed."""
 
 
 class ReplayRefused(StoreError):

@@ -11,11 +11,11 @@ from gateway.store import NEVER, Store
 
 log = logging.getLogger(__name__)
 
-FORGET_MS = 3_600_000  #: notices and unclaimed receipts older than this are dropped
+FORGET_MS = 3_600_000  #: notices, unclaimed receipts and wrong PINs older than this are dropped
 
 
 def sweep(store: Store, settings: Settings, owner: str, now: int) -> None:
-    """End sessions and messages whose time is over, and take over the claims of the dead."""
+    """End sessions, messages and calls whose time is over, and take over the claims of the dead."""
     while store.write(lambda tx: sessions.expire_due(tx, settings, now)):
         pass
     while store.write(lambda tx: tx.expire_messages(now)):
@@ -24,7 +24,10 @@ def sweep(store: Store, settings: Settings, owner: str, now: int) -> None:
         pass
     while store.write(lambda tx: tx.forget_answers(now)):
         pass
+    while store.write(lambda tx: tx.give_up_calls(now)):
+        pass
     store.write(lambda tx: tx.forget_notices(now - FORGET_MS))
+    store.write(lambda tx: tx.forget_pin_tries(now - FORGET_MS))
     for holder in store.read(lambda tx: tx.owners()):
         by = NEVER if holder != owner and is_gone(holder) else now
         _take_over(store, holder, by, now + settings.retry_base_ms, now)

@@ -1,4 +1,4 @@
-"""What follows from what a carrier tells us: one function each for a message, a receipt and a call.
+"""What follows from what a carrier tells us: one function each for a message and a receipt. Calls: inbound_calls.py.
 
 Each runs inside one durable transaction. Only when that is on disk is the carrier answered, and then the rest is
 the dispatcher's.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway import answers, masking, sessions, unreachable
-from gateway.calls import CallRoute, Connect, InboundCall
+from gateway.calls import CallProgress, CallStep, RecordingReport
 from gateway.carrier import Carrier, Event
 from gateway.keywords import Keyword, keyword
 from gateway.messages import DeliveryReceipt, InboundMessage
@@ -56,12 +56,14 @@ def message(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings,
 
 
 def runs_alone(event: Event, settings: Settings) -> bool:
-    """Return whether what follows from an event may concern several sessions: then its unit of work runs alone.
+    """Return whether what follows from an event may concern more than one pair: then its unit of work runs alone.
 
     It takes more locks than one that passes a text on, and in another order.
     """
     if isinstance(event, InboundMessage):
         return not event.media and keyword(event.text, settings.keywords, lambda: False) is not None
+    if isinstance(event, (CallStep, CallProgress, RecordingReport)):
+        return True  # what is known of a call is read first, and texts to several people may follow
     return isinstance(event, DeliveryReceipt) and event.opted_out
 
 
@@ -84,44 +86,6 @@ def early_receipts(tx: Tx, carrier: Carrier, events: Sequence[DeliveryReceipt], 
             tx.keep_receipt(carrier.name, event, now)
 
 
-def call(tx: Tx, carrier: Carrier, event: InboundCall, settings: Settings, now: int) -> CallRoute:
-    """Return the route of a call: through to the other legs of the caller's session, or words that say why not."""
-    lease = _lease(tx, carrier, event.called, event.caller, settings, now)
-    if lease is not None and lease.live:
-        tx.touch_session(lease.session, now)
-    route = masking.route(lease, carrier.name)
-    _record(tx, carrier, event, lease, route, now)
-    return route
-
-
-def _record(tx: Tx, carrier: Carrier, event: InboundCall, lease: Lease | None, route: CallRoute, now: int) -> None:
-    """Write a call down. The event names the mask only where it is sure to be ours."""
-    connected, session = isinstance(route, Connect), lease.session.id if lease else ""
-    outcome = "connected" if connected else "refused"
-    reason = "" if connected else _why_refused(lease)
-    call = tx.add_call(
-        carrier=carrier.name,
-        ref=event.carrier_ref,
-        mask=event.called,
-        caller=event.caller,
-        session=session,
-        outcome=outcome,
-        reason=reason,
-        now=now,
-    )
-    if call is not None:
-        of = {"session": session, "mask": event.called if lease else "", "carrier": carrier.name}
-        tx.add_event(f"call.{outcome}", now, message=call, detail=reason, **of)
-
-
-def _why_refused(lease: Lease | None) -> str:
-    if lease is None:
-        return "no_session"
-    if not lease.live:
-        return "ended"
-    return "other_carrier" if lease.session.calls else "no_calls"
-
-
 def _tell(tx: Tx, carrier: Carrier, event: InboundMessage, verdict: _Verdict, now: int, inbox: int) -> None:
     """Append the event that a text came in. It names the mask only where it is sure to be ours."""
     ours = verdict.lease is not None or verdict.outcome == "no_session"
@@ -130,7 +94,7 @@ def _tell(tx: Tx, carrier: Carrier, event: InboundMessage, verdict: _Verdict, no
 
 
 def _judge(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> _Verdict:
-    lease = _lease(tx, carrier, event.recipient, event.sender, settings, now)
+    lease = lease_of(tx, carrier, event.recipient, event.sender, settings, now)
     if is_e164(event.sender) and is_e164(event.recipient) and (word := _keyword(tx, event, settings)) is not None:
         return _Verdict("keyword", lease, word)
     if lease is not None:
@@ -146,7 +110,7 @@ def _outcome(lease: Lease) -> str:
     return "relayed" if lease.session.texts else "no_texts"
 
 
-def _lease(tx: Tx, carrier: Carrier, mask: str, person: str, settings: Settings, now: int) -> Lease | None:
+def lease_of(tx: Tx, carrier: Carrier, mask: str, person: str, settings: Settings, now: int) -> Lease | None:
     """Return the lease on the pair. A mask is spoken for by its own carrier only."""
     lease = sessions.find(tx, mask, person, settings, now)
     if lease is None or lease.session.legs[lease.position].carrier != carrier.name:

@@ -1,4 +1,4 @@
-"""Who hears whom: pure functions from what happened, and the session it happened in, to messages and routes.
+"""Who reads whom: pure functions from what happened, and the session it happened in, to messages. Calls: calling.py.
 
 Everything here is about one promise: nobody but the other legs of the sender's session gets the text, each from
 the mask of *their* leg, and nobody's real number is in it.
@@ -6,14 +6,8 @@ the mask of *their* leg, and nobody's real number is in it.
 
 from __future__ import annotations
 
-from gateway.calls import Callee, CallRoute, Connect, Refuse
 from gateway.messages import InboundMessage
 from gateway.records import Kind, Lease, Leg, Outgoing
-
-RING_SECONDS = 30
-NOBODY_HERE = "There is nobody to connect you with on this number. Goodbye."
-NO_CALLS = "This conversation is by text only. Please send a text. Goodbye."
-CONVERSATION_OVER = "This conversation has ended. Goodbye."
 
 
 def relay(event: InboundMessage, lease: Lease) -> tuple[Outgoing, ...]:
@@ -42,26 +36,6 @@ def _signed(text: str, lease: Lease) -> str:
     if not name or len(lease.session.legs) < 3:
         return text
     return f"{name}: {text}" if text else f"{name}:"
-
-
-def route(lease: Lease | None, carrier: str) -> CallRoute:
-    """Return what follows from a call at `carrier`: ring the other legs, or words that say why not.
-
-    A callee whose mask is another carrier's cannot be rung from here without showing a number that is
-    not theirs to see: refused.
-    """
-    if lease is None:
-        return Refuse(words=NOBODY_HERE)
-    if not lease.live:
-        return Refuse(words=CONVERSATION_OVER)
-    if not lease.session.calls:
-        return Refuse(words=NO_CALLS)
-    callees = tuple(
-        Callee(number=leg.participant, caller_id=leg.mask)
-        for leg in lease.session.others(lease.position)
-        if leg.carrier == carrier
-    )
-    return Connect(callees=callees, ring_seconds=RING_SECONDS) if callees else Refuse(words=NOBODY_HERE)
 
 
 def system_text(org: str, words: str) -> str:

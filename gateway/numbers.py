@@ -16,6 +16,7 @@ _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _NOTATION = re.compile(r"\+?[ \u00a0()./0-9\u2010-\u2013-]{4,40}")
 #: Seven digits or more, however they are spaced: `+1 (206) 555-0102`.
 _NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
+_COSTLY = frozenset({phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST})
 #: The area codes of toll-free numbers in North America.
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}")
 
@@ -25,6 +26,27 @@ HIDDEN = "•••••"  #: stands for whatever digits there are
 def is_e164(value: str) -> bool:
     """Return whether `value` is `+` and 7–15 digits; after `+1` exactly ten."""
     return bool(_E164.fullmatch(value)) and (value[1] != "1" or len(value) == 12)
+
+
+def is_never_rung(number: str) -> bool:
+    """Return whether calls to an E.164 number cost or do what nobody agreed to: premium, shared cost, short, emergency.
+
+    Numbers that are assigned to nobody, as in examples, are none of these.
+    """
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return False
+    kind = phonenumbers.number_type(parsed)  # UNKNOWN: no valid number of its country
+    if kind is not phonenumbers.PhoneNumberType.UNKNOWN:
+        return kind in _COSTLY
+    return phonenumbers.is_valid_short_number(parsed) or _is_emergency(parsed)
+
+
+def _is_emergency(parsed: phonenumbers.PhoneNumber) -> bool:
+    national = phonenumbers.national_significant_number(parsed)
+    where = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
+    return any(phonenumbers.connects_to_emergency_number(national, region) for region in where)
 
 
 def is_toll_free(number: str) -> bool:

@@ -41,9 +41,47 @@ class Call:
     id: int
     carrier: str
     carrier_ref: str
+    key: str = field(default="", repr=False)  #: stands in the URLs that its carrier calls
     mask: str
     caller: str = field(repr=False)
     session: str
-    outcome: str  #: connected or refused
-    reason: str
+    state: str  #: asked (for a PIN), ringing, answered, message (the caller may leave one), ended
+    outcome: str  #: "" until it is known; refused, or the word of a `CallOutcome`
+    reason: str  #: why it was refused
+    at: int  #: when it came in
+    plan: str = field(default="", repr=False)  #: how it was routed: `calling.Plan` as JSON; "": to nobody
+    pin_tries: int = 0  #: wrong ones
+    answered_at: int | None = None
+    answered_by: int | None = None  #: the position of the leg
+    missed_at: int | None = None  #: when it was known that nobody would answer
+    ended_at: int | None = None
+    seconds: int | None = None  #: how long two people were connected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLeg:
+    """The part of one callee in a call."""
+
+    position: int
+    state: str
+    outcome: str
+    detail: str  #: the carrier's own word for the outcome
+    answered_at: int | None
+    ended_at: int | None
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingKept:
+    """What a carrier keeps for us of a call."""
+
+    id: int
+    call: int
+    kind: str  #: the word of a `RecordingKind`
+    ref: str = field(repr=False)  #: the carrier's id of it, or its URL
+    url: str = field(repr=False)
+    seconds: int | None
+    state: str  #: ready, absent, deleting (at the carrier), deleted, kept (the carrier does not delete it)
+    key: str = field(repr=False)  #: stands in the link to it
     at: int
+    tries: int  #: at deleting it

@@ -123,6 +123,7 @@ class Leg:
     carrier: str  #: whose number the mask is
     position: int = 0
     name: str = field(default="", repr=False)  #: what the others see before a text in a group
+    pin: str = field(default="", repr=False)  #: who types it on another telephone is taken for this participant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,7 @@ class Session:
     external_id: str = ""  #: the application's own name for it, unique among the live ones
     metadata: str = field(default="", repr=False)  #: the application's own JSON
     end_text: str = field(default="", repr=False)  #: what everybody is told when it ends
+    call_options: str = field(default="", repr=False)  #: how its calls go, as JSON, where the settings are not to decide
     note: str = field(default="", repr=False)  #: why it was ended, in the application's own words
     version: int = 1
 
@@ -164,6 +166,7 @@ class Wish:
 
     participant: str = field(repr=False)
     name: str = field(default="", repr=False)
+    pin: str = field(default="", repr=False)  #: nobody else on the mask has it
     carriers: tuple[str, ...]  #: whose numbers will do
     mask: str = ""  #: this one and no other
     country: str = ""  #: a number of this ISO country and of no other

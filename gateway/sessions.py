@@ -102,7 +102,7 @@ def refuse(tx: Tx, opened: Opened, settings: Settings, now: int) -> bool:
     kept = (tx.message(id) for id in opened.start_texts if not tx.cancel(id, "its session was refused", now))
     reached = {text.recipient for text in kept if text.state not in _UNSENT}
     legs = tuple(leg for leg in opened.session.legs if leg.participant in reached)
-    _tell(tx, opened.session, legs, settings.session_end_msg, Kind.END, settings, now)
+    tell_legs(tx, opened.session, legs, settings.session_end_msg, Kind.END, settings, now)
     return True
 
 
@@ -132,12 +132,13 @@ def in_progress(tx: Tx, carrier: str, now: int) -> list[Session]:
 
 def tell(tx: Tx, session: Session, text: str, kind: Kind, settings: Settings, now: int) -> tuple[int, ...]:
     """Queue a system text to every participant and return the messages' ids; nothing if `text` is blank."""
-    return _tell(tx, session, session.legs, text, kind, settings, now)
+    return tell_legs(tx, session, session.legs, text, kind, settings, now)
 
 
-def _tell(
+def tell_legs(
     tx: Tx, session: Session, legs: tuple[Leg, ...], text: str, kind: Kind, settings: Settings, now: int
 ) -> tuple[int, ...]:
+    """Queue a system text to some participants and return the messages' ids; nothing if `text` is blank."""
     if not text:
         return ()
     return _put(tx, to_each(legs, system_text(settings.org_name, text), kind, session.id), settings, now)

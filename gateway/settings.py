@@ -17,6 +17,7 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, fi
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
+from gateway.call_settings import CallSettings
 from gateway.callbacks.settings import CallbackSettings
 from gateway.errors import ConfigError
 from gateway.fields import SettingRow
@@ -30,7 +31,7 @@ SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning
 HOW_TO_MAKE_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe())"'
 
 
-class Settings(CallbackSettings):
+class Settings(CallSettings, CallbackSettings):
     """What the environment says. `read_settings` builds it.
 
     Times are milliseconds. Secrets, and the database's URL since it may hold a password, do not show in `repr`.

@@ -50,6 +50,17 @@ def duration_from(least: str) -> Callable[[str], int]:
     return read
 
 
+def duration_within(least: str, most: str) -> Callable[[str], int]:
+    """Return a reader of durations from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not duration(least) <= (milliseconds := duration(text)) <= duration(most):
+            raise ValueError(f"is not from {least} to {most}")
+        return milliseconds
+
+    return read
+
+
 def duration_or_none(text: str) -> int:
     """Return a duration of a day or more as milliseconds, 0 for `0`."""
     return 0 if text == "0" else duration_from("1d")(text)
@@ -183,6 +194,11 @@ def uncertain(text: str) -> str:
     if text.lower() not in ("resend", "hold"):
         raise ValueError("is neither resend nor hold")
     return text.lower()
+
+
+def words_or_none(text: str) -> str:
+    """Return what is said; "" for `-`: nothing."""
+    return "" if text == "-" else text
 
 
 def keywords(text: str) -> frozenset[str]:

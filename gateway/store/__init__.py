@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gateway.errors import ConfigError
 from gateway.store.callback_lists import CallbackFilter
-from gateway.store.calls import CallFilter
+from gateway.store.calls import CallFilter, NewCall, Routed
 from gateway.store.db import LOOK, Database, Row
 from gateway.store.events import log_events
 from gateway.store.message_lists import MessageFilter
@@ -22,7 +22,19 @@ from gateway.store.pruning import PruningUnit
 from gateway.store.schema import migrate
 from gateway.store.sqlite import SqliteDatabase
 
-__all__ = ["LOOK", "NEVER", "CallFilter", "CallbackFilter", "MessageFilter", "Row", "Store", "Tx", "check"]
+__all__ = [
+    "LOOK",
+    "NEVER",
+    "CallFilter",
+    "CallbackFilter",
+    "MessageFilter",
+    "NewCall",
+    "Routed",
+    "Row",
+    "Store",
+    "Tx",
+    "check",
+]
 
 T = TypeVar("T")
 

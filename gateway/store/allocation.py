@@ -15,20 +15,23 @@ from gateway.store.opt_outs import OptOutUnit
 from gateway.store.pool import SHUFFLE
 
 LEGS = Statement(
-    "SELECT position, participant, mask, carrier, name FROM legs WHERE session = :session ORDER BY position"
+    "SELECT position, participant, mask, carrier, name, pin FROM legs WHERE session = :session ORDER BY position"
 )
+_HAS_PIN = Statement("SELECT 1 FROM leases WHERE mask = :mask AND pin = :pin AND pin <> '' AND state = 'live'")
 _HELD = Statement(
     "SELECT mask, session, ended_at FROM leases WHERE participant = :participant AND (state = 'live' OR until > :now)"
 )
 
 
-#: What a number must be for a leg that may share it with people of other sessions: nobody has it alone, and the
-#: participant neither holds a lease on it nor refuses texts from it.
+#: What a number must be for a leg that may share it with people of other sessions: nobody has it alone, the participant
+#: neither holds a lease on it nor refuses texts from it, and nobody else on it has their PIN.
 _FIT = (
     "state = 'active' AND exclusive IS NULL "
     "AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.mask = numbers.number AND l.participant = :participant "
     "AND (l.state = 'live' OR l.until > :now)) "
-    "AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = :participant AND o.mask = numbers.number)"
+    "AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = :participant AND o.mask = numbers.number) "
+    "AND NOT EXISTS (SELECT 1 FROM leases p WHERE p.mask = numbers.number AND p.pin = :pin AND p.pin <> '' "
+    "AND p.state = 'live')"
 )
 _IN_AREA = Statement(
     f"SELECT number FROM numbers WHERE carrier = :carrier AND area = :area AND shuffle >= :start AND {_FIT} "  # noqa: S608
@@ -54,7 +57,8 @@ _LAST_RESORT = Statement(
     "AND l.state = 'quarantined' AND l.until > :now AND n.carrier = :carrier AND n.state = 'active' "
     "AND n.exclusive IS NULL AND (:region = '' OR n.region = :region) "
     "AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = :participant AND o.mask = n.number) "
-    "ORDER BY l.ended_at, n.number LIMIT 1"
+    "AND NOT EXISTS (SELECT 1 FROM leases p WHERE p.mask = n.number AND p.pin = :pin AND p.pin <> '' "
+    "AND p.state = 'live') ORDER BY l.ended_at, n.number LIMIT 1"
 )
 
 
@@ -77,9 +81,8 @@ class AllocationUnit(OptOutUnit):
                 if (found := search(wish, carrier, now)) is not None:
                     return found
         for carrier in [] if strict else carriers:
-            if rows := self.run(
-                _LAST_RESORT, participant=wish.participant, carrier=carrier, region=wish.country, now=now
-            ):
+            of = {"participant": wish.participant, "pin": wish.pin, "region": wish.country}
+            if rows := self.run(_LAST_RESORT, carrier=carrier, now=now, **of):
                 return str(rows[0]["number"])
         raise NoNumberFree("no number of the pool is free for one of the participants")
 
@@ -96,7 +99,12 @@ class AllocationUnit(OptOutUnit):
             and found.carrier in wish.carriers
             and (not wish.country or found.region == wish.country)
             and not self.has_opted_out(wish.participant, number)
+            and not self.has_pin(number, wish.pin)
         )
+
+    def has_pin(self, mask: str, pin: str) -> bool:
+        """Return whether somebody live on a mask has this PIN; nobody has none ("")."""
+        return bool(self.run(_HAS_PIN, mask=mask, pin=pin))
 
     def _in_area(self, wish: Wish, carrier: str, now: int) -> str | None:
         if not wish.area or (wish.country and wish.country != wish.home):
@@ -117,7 +125,7 @@ class AllocationUnit(OptOutUnit):
     def _first(self, search: Statement, wish: Wish, **params: object) -> str | None:
         """Return the first number from a random place in the random order on, or else from its beginning."""
         for start in (secrets.randbelow(SHUFFLE), 0):
-            if rows := self.run(search, participant=wish.participant, start=start, **params):
+            if rows := self.run(search, participant=wish.participant, pin=wish.pin, start=start, **params):
                 return str(rows[0]["number"])
         return None
 

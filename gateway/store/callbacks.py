@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.callbacks.records import Callback, CallbackState, Draft, EndpointState, Verdict
 from gateway.retry import Circuit
-from gateway.store.calls import CallUnit
 from gateway.store.db import Row, Statement
+from gateway.store.pins import PinUnit
 from gateway.store.outbox import NEVER
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
@@ -85,7 +85,7 @@ _LET_GO_ON = Statement(
 )
 
 
-class CallbackUnit(CallUnit):
+class CallbackUnit(PinUnit):
     """What a unit of work can do with callbacks."""
 
     # --- from the feed --------------------------------------------------------------------------------

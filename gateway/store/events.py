@@ -44,6 +44,7 @@ _LEVELS = {
     "message": logging.WARNING,
     "number": logging.WARNING,
     "pool": logging.WARNING,
+    "recording.kept": logging.WARNING,
     "carrier.paused": logging.ERROR,
     "carrier.resumed": logging.WARNING,
 }
@@ -70,7 +71,7 @@ class EventUnit(Unit):
     ) -> None:
         """Append an event, such as `session.opened` or `message.failed`, at the end of the transaction.
 
-        `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls, of a call.
+        `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls and recordings, of a call.
         """
         event = {
             "kind": kind,

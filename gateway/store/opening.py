@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from gateway.errors import NoNumberFree, NumberUnknown, PairTaken, StoreError
+from gateway.errors import NoNumberFree, NumberUnknown, PairTaken, PinTaken, StoreError
 from gateway.records import Leg, Session, Wish
 from gateway.store.db import Statement
 from gateway.store.sessions import SessionUnit
@@ -16,6 +16,7 @@ _JOIN = Statement(
     "RETURNING carrier"
 )
 _CLOSED = "the mask wished for takes no new sessions"
+PIN_TAKEN = "somebody else on the mask has this PIN"
 
 
 class OpeningUnit(SessionUnit):
@@ -46,7 +47,7 @@ class OpeningUnit(SessionUnit):
     def open_shared(self, session: Session, wishes: Sequence[Wish], *, strict: bool, now: int) -> Session:
         """Open a session each of whose people gets a mask on which they reach nobody yet, and return it.
 
-        Raises `NoNumberFree`; `PairTaken` or `NumberUnknown` where a wish names a mask that will not do.
+        Raises `NoNumberFree`; `PairTaken`, `PinTaken` or `NumberUnknown` where a wish names a mask that will not do.
         """
         # all are chosen before the first is taken: where one finds none, nothing is written
         masks = [self._choose(i, wishes, strict, now) for i in range(len(wishes))]
@@ -70,9 +71,11 @@ class OpeningUnit(SessionUnit):
     def reopen_session(self, session: Session, expires_at: int | None, deadline: int | None, now: int) -> Session:
         """Make an ended session live again, on the masks it had.
 
-        Raises `PairTaken` with the session that stands in the way, `NumberUnknown` for a number that is gone.
+        Raises `PairTaken` with the session that stands in the way, `PinTaken`, `NumberUnknown` for a number that is gone.
         """
         for leg in session.legs:
+            if self.has_pin(leg.mask, leg.pin):
+                raise PinTaken(PIN_TAKEN)
             lease = self.find_lease(leg.mask, leg.participant, now)
             if lease is not None and lease.session.id != session.id:
                 raise PairTaken(lease.session.id, live=lease.live)
@@ -152,12 +155,14 @@ class OpeningUnit(SessionUnit):
         lease = self.find_lease(wish.mask, wish.participant, now)
         if lease is not None and (lease.live or self.people_of(lease.session.id) != {wish.participant, *others}):
             raise PairTaken(lease.session.id, live=lease.live)
+        if self.has_pin(wish.mask, wish.pin):
+            raise PinTaken(PIN_TAKEN)
         return wish.mask
 
     def _may_stay(self, session: Session, wish: Wish, mask: str, now: int) -> bool:
         lease = self.find_lease(mask, wish.participant, now)
         free = lease is None or (not lease.live and lease.session.id == session.id)  # they come back to a number
-        return free and not self.has_opted_out(wish.participant, mask)
+        return free and not self.has_opted_out(wish.participant, mask) and not self.has_pin(mask, wish.pin)
 
     def _enter_again(self, session: Session) -> None:
         """Count the leases of a session that is to live again on its numbers. Raises `PairTaken`, `NumberUnknown`."""
@@ -186,4 +191,4 @@ def _about(position: int) -> Iterator[None]:
 
 
 def _leg(wish: Wish, mask: str, carrier: str, position: int) -> Leg:
-    return Leg(participant=wish.participant, mask=mask, carrier=carrier, position=position, name=wish.name)
+    return Leg(participant=wish.participant, mask=mask, carrier=carrier, position=position, name=wish.name, pin=wish.pin)

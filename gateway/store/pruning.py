@@ -36,7 +36,16 @@ _TABLES = {
         (
             Statement(
                 "DELETE FROM calls WHERE id > :after AND id <= :upto AND id < (SELECT MAX(id) FROM calls) "
-                "AND at < :before"
+                "AND at < :before AND state = 'ended' AND NOT EXISTS (SELECT 1 FROM recordings r "
+                "WHERE r.call = calls.id AND r.state IN ('ready', 'deleting'))"
+            ),
+            Statement(
+                "DELETE FROM call_legs WHERE call > :after AND call <= :upto AND NOT EXISTS "
+                "(SELECT 1 FROM calls c WHERE c.id = call_legs.call)"
+            ),
+            Statement(
+                "DELETE FROM recordings WHERE call > :after AND call <= :upto AND NOT EXISTS "
+                "(SELECT 1 FROM calls c WHERE c.id = recordings.call)"
             ),
         ),
     ),
@@ -84,8 +93,9 @@ class PruningUnit(CallbackListUnit):
     def forget_old(self, table: str, before: int, after: int) -> int | None:
         """Drop the rows of one of `PRUNED` that are older than `before` (ms), of the `STEP` behind the id `after`.
 
-        Messages stay while their session is live or they wait, callbacks while they wait. Return the id of the last row
-        that was looked at, or None where all behind it are younger. The unit must run alone.
+        Calls stay while their carrier keeps a recording of them, messages while their session is live or they wait,
+        callbacks while they wait. Return the id of the last row that was looked at, or None where all behind it are
+        younger. The unit must run alone.
         """
         look, forget = _TABLES[table]
         rows = self.run(look, after=after, count=STEP)

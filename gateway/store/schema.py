@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.errors import ConfigError
 from gateway.store.db import Database, U, Unit
+from gateway.store.schema_voice import VOICE
 
 FIRST = """
 -- our numbers; `live` counts live leases, `exclusive` names the session that has the number to itself
@@ -233,7 +234,7 @@ CREATE INDEX callback_lines_due ON callback_lines (endpoint, due_at) WHERE owner
 CREATE INDEX callback_lines_owner ON callback_lines (owner) WHERE owner <> '';
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE)
 
 
 def migrate(db: Database[U]) -> int:

@@ -90,7 +90,7 @@ class SessionListUnit(OpeningUnit):
     def sessions_of(self, carrier: str, now: int) -> list[Session]:
         """Return the sessions in progress with a leg on a number of `carrier`, oldest first, each with all its legs."""
         rows = self.query(
-            "SELECT s.*, l.position, l.participant, l.mask, l.carrier, l.name "
+            "SELECT s.*, l.position, l.participant, l.mask, l.carrier, l.name, l.pin "
             "FROM sessions s JOIN legs l ON l.session = s.id WHERE s.state = 'live' "
             "AND (s.expires_at IS NULL OR s.expires_at > :now) ORDER BY s.seq, l.position",
             now=now,

@@ -18,10 +18,10 @@ _LIVE_LEASES = Statement(
     "WHERE l.participant = :participant AND l.state = 'live' LIMIT :count"
 )
 _TAKE = Statement(
-    "INSERT INTO leases (mask, participant, session, position, state, ended_at, until) "
-    "VALUES (:mask, :participant, :session, :position, 'live', 0, 0) "
+    "INSERT INTO leases (mask, participant, session, position, pin, state, ended_at, until) "
+    "VALUES (:mask, :participant, :session, :position, :pin, 'live', 0, 0) "
     "ON CONFLICT (mask, participant) DO UPDATE SET session = excluded.session, position = excluded.position, "
-    "state = 'live', ended_at = 0, until = 0 WHERE leases.state = 'quarantined' RETURNING mask"
+    "pin = excluded.pin, state = 'live', ended_at = 0, until = 0 WHERE leases.state = 'quarantined' RETURNING mask"
 )
 
 _TOUCH = Statement(
@@ -30,9 +30,9 @@ _TOUCH = Statement(
 )
 _INSERT = Statement(
     "INSERT INTO sessions (id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, texts, "
-    "calls, ttl_ms, deadline, external_id, metadata, end_text, note, version) VALUES (:id, :origin, 'live', "
+    "calls, ttl_ms, deadline, external_id, metadata, end_text, call_options, note, version) VALUES (:id, :origin, 'live', "
     ":created_at, :expires_at, NULL, '', 0, :exclusive, :texts, :calls, :ttl_ms, :deadline, :external_id, :metadata, "
-    ":end_text, '', 1) RETURNING seq"
+    ":end_text, :call_options, '', 1) RETURNING seq"
 )
 
 
@@ -89,18 +89,17 @@ class SessionUnit(AllocationUnit):
         )
         return bool(rows)
 
-    def change_session(
-        self, session: str, *, expires_at: int | None, ttl_ms: int | None, deadline: int | None, metadata: str
-    ) -> None:
-        """Say anew how long a session lives, and what the application keeps with it."""
+    def change_session(self, session: Session) -> None:
+        """Say anew how long a session lives, how its calls go, and what the application keeps with it."""
         self.query(
             "UPDATE sessions SET expires_at = :expires_at, ttl_ms = :ttl_ms, deadline = :deadline, "
-            "metadata = :metadata, version = version + 1 WHERE id = :id",
-            expires_at=expires_at,
-            ttl_ms=ttl_ms,
-            deadline=deadline,
-            metadata=metadata,
-            id=session,
+            "metadata = :metadata, call_options = :call_options, version = version + 1 WHERE id = :id",
+            expires_at=session.expires_at,
+            ttl_ms=session.ttl_ms,
+            deadline=session.deadline,
+            metadata=session.metadata,
+            call_options=session.call_options,
+            id=session.id,
         )
 
     def name_participant(self, session: str, position: int, name: str) -> None:
@@ -177,6 +176,7 @@ class SessionUnit(AllocationUnit):
             external_id=session.external_id,
             metadata=session.metadata,
             end_text=session.end_text,
+            call_options=session.call_options,
         )
         for leg in legs:
             self._insert_leg(session.id, row["seq"], leg)
@@ -184,8 +184,8 @@ class SessionUnit(AllocationUnit):
 
     def _insert_leg(self, session: str, seq: int, leg: Leg) -> None:
         self.query(
-            "INSERT INTO legs (session, seq, position, participant, mask, carrier, name) "
-            "VALUES (:session, :seq, :position, :participant, :mask, :carrier, :name)",
+            "INSERT INTO legs (session, seq, position, participant, mask, carrier, name, pin) "
+            "VALUES (:session, :seq, :position, :participant, :mask, :carrier, :name, :pin)",
             session=session,
             seq=seq,
             position=leg.position,
@@ -193,12 +193,14 @@ class SessionUnit(AllocationUnit):
             mask=leg.mask,
             carrier=leg.carrier,
             name=leg.name,
+            pin=leg.pin,
         )
         self.take_lease(session, leg)
 
     def take_lease(self, session: str, leg: Leg) -> None:
         """Let the pair of a leg mean this session from now on."""
-        taken = self.run(_TAKE, mask=leg.mask, participant=leg.participant, session=session, position=leg.position)
+        of = {"mask": leg.mask, "participant": leg.participant, "position": leg.position, "pin": leg.pin}
+        taken = self.run(_TAKE, session=session, **of)
         if not taken:  # somebody live holds the pair: the constraint has spoken, nothing of this unit is kept
             raise StoreError("the pair (mask, participant) is in use")
 
@@ -227,6 +229,7 @@ def session_in(row: Row, legs: tuple[Leg, ...]) -> Session:
         external_id=row["external_id"],
         metadata=row["metadata"],
         end_text=row["end_text"],
+        call_options=row["call_options"],
         note=row["note"],
         version=row["version"],
     )
@@ -240,4 +243,5 @@ def leg_in(row: Row) -> Leg:
         carrier=row["carrier"],
         position=row["position"],
         name=row["name"],
+        pin=row["pin"],
     )

@@ -1,6 +1,7 @@
 """Webhooks: the first two of the six hops, and the answer after the third.
 
-A carrier is let in by its signature, by the token in the URL, or by both; see `_admit`.
+A carrier is let in by its signature, by the token in the URL, or by both; what happens in a call, by the key of that
+call in the URL. See `admission.py`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from dataclasses import dataclass, field
 
 import bottle
 
-from gateway import inbound
-from gateway.calls import CallProgress, CallRoute, InboundCall
-from gateway.carrier import Carrier, Event
+from gateway import call_course, inbound, inbound_calls, recordings
+from gateway.call_course import Line
+from gateway.calls import CallProgress, CallRoute, CallStep, InboundCall, RecordingReport, Refuse
+from gateway.carrier import Carrier
 from gateway.errors import StoreUnavailable, WebhookMalformed, WebhookRejected
 from gateway.logs import log_bug
 from gateway.messages import DeliveryReceipt, InboundMessage, OutboundMessage, WebhookRequest, WebhookResponse
 from gateway.numbers import without_numbers
 from gateway.records import Message
 from gateway.sending import to_carrier
-from gateway.settings import Settings
 from gateway.store import Tx
-from gateway.web.auth import equal
+from gateway.web.admission import Admitted, KeyRejected, admit
 from gateway.web.bodies import read_body, read_headers
 from gateway.web.context import Context
 from gateway.web.errors import Failures, problem
@@ -32,9 +33,6 @@ log = logging.getLogger(__name__)
 MALFORMED = "There was an issue parsing your request."
 
 _SIGNED_HINT = " (compare the signing key; and GATEWAY_PUBLIC_URL with the URL at the carrier, which is signed too)"
-
-#: What a token alone may bring in where texts and calls are signed: several callbacks of such carriers are not.
-_HARMLESS = (DeliveryReceipt, CallProgress)
 
 #: The content types that are logged by name: in any other may stand a number, or a text.
 _KNOWN_TYPES = frozenset(
@@ -47,7 +45,7 @@ class _Taken:
     """What came of the events of a webhook."""
 
     replies: list[Message] = field(default_factory=list)  #: travel inside the answer
-    routes: list[tuple[InboundCall, CallRoute]] = field(default_factory=list)
+    routes: list[tuple[InboundCall | CallStep, CallRoute]] = field(default_factory=list)
     early: list[DeliveryReceipt] = field(default_factory=list)  #: are about messages not known yet
 
 
@@ -80,16 +78,11 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
     carrier = context.carriers[name]
     request = _request(context)
     try:
-        events = _admit(context, carrier, request, token)
-        return _response(_take(context, carrier, events))
+        return _response(_take(context, carrier, admit(context, carrier, request, token)))
     except WebhookRejected as error:
-        log.warning(
-            "a webhook for %s was rejected: %s%s",
-            name,
-            without_numbers(str(error)),
-            _SIGNED_HINT if carrier.signed else "",
-            extra={"carrier": name},
-        )
+        hint = _SIGNED_HINT if carrier.signed and not isinstance(error, KeyRejected) else ""
+        words = without_numbers(str(error))
+        log.warning("a webhook for %s was rejected: %s%s", name, words, hint, extra={"carrier": name})
         return bottle.HTTPResponse("", 403)
     except WebhookMalformed as error:
         words = without_numbers(str(error))  # which name fields and types, but plugins are written by anyone
@@ -127,54 +120,48 @@ def _query(query: str) -> str:
     return f"?{query}" if query else ""
 
 
-def _admit(context: Context, carrier: Carrier, request: WebhookRequest, token: str) -> Sequence[Event]:
-    """Return what a webhook says, if it may be believed. Raises `WebhookRejected` or `WebhookMalformed`.
-
-    A carrier that signs is believed by its signature, and by the token alone only for receipts and call
-    progress. One that does not sign is believed by the token; with none configured (loopback, or
-    `GATEWAY_INSECURE`) everybody is.
-    """
-    secret = context.settings.webhook_token
-    has_token = secret is not None and equal(token.encode(), secret.get_secret_value().encode())
-    if secret is not None and not has_token and (token or not carrier.signed):
-        raise WebhookRejected("the token in the URL is missing or wrong")
-    try:
-        carrier.verify(request)
-    except WebhookRejected:
-        if not has_token:
-            raise
-        events = carrier.parse(request)
-        if not all(isinstance(event, _HARMLESS) for event in events):
-            raise
-        return events
-    return carrier.parse(request)
-
-
-def _take(context: Context, carrier: Carrier, events: Sequence[Event]) -> WebhookResponse:
+def _take(context: Context, carrier: Carrier, admitted: Admitted) -> WebhookResponse:
     """Make what happened durable, then answer."""
-    now = context.clock()
-    shared = not any(inbound.runs_alone(event, context.settings) for event in events)
-    taken = context.store.write(lambda tx: _follow(tx, carrier, events, context.settings, now), shared=shared)
+    line = Line(carrier=carrier, settings=context.settings, now=context.clock(), public_url=context.public_url)
+    shared = not any(inbound.runs_alone(event, context.settings) for event in admitted.events)
+    taken = context.store.write(lambda tx: _follow(tx, line, admitted), shared=shared)
     if taken.early:
-        context.store.write(lambda tx: inbound.early_receipts(tx, carrier, taken.early, context.settings, now))
+        context.store.write(lambda tx: inbound.early_receipts(tx, carrier, taken.early, context.settings, line.now))
     context.dispatcher.ring()
     for call, route in taken.routes:
         return carrier.answer_call(call, route)
-    return carrier.acknowledge(events, _outbound(context, carrier, taken.replies))
+    return carrier.acknowledge(admitted.events, _outbound(context, carrier, taken.replies))
 
 
-def _follow(tx: Tx, carrier: Carrier, events: Sequence[Event], settings: Settings, now: int) -> _Taken:
+def _follow(tx: Tx, line: Line, admitted: Admitted) -> _Taken:
     """Do what follows from each event."""
-    taken = _Taken()
-    for event in events:
+    taken, carrier, settings, now = _Taken(), line.carrier, line.settings, line.now
+    for event in admitted.events:
         if isinstance(event, InboundMessage):
             taken.replies.extend(inbound.message(tx, carrier, event, settings, now))
         elif isinstance(event, DeliveryReceipt):
             if not inbound.receipt(tx, carrier, event, settings, now):
                 taken.early.append(event)
         elif isinstance(event, InboundCall):
-            taken.routes.append((event, inbound.call(tx, carrier, event, settings, now)))
+            taken.routes.append((event, inbound_calls.call(tx, line, event)))
+        else:
+            _go_on(tx, line, event, admitted, taken)
     return taken
+
+
+def _go_on(
+    tx: Tx, line: Line, event: CallStep | CallProgress | RecordingReport, admitted: Admitted, taken: _Taken
+) -> None:
+    """Do what follows from an event in the course of a call: that of the key in the URL, else that of its reference."""
+    name = line.carrier.name
+    call = tx.call_by_key(name, admitted.key) if admitted.key else tx.call_by_ref(name, event.carrier_ref)
+    if isinstance(event, CallStep):
+        route = inbound_calls.step(tx, line, event, call, admitted.turn) if call is not None else Refuse()
+        taken.routes.append((event, route))
+    elif call is not None and isinstance(event, CallProgress):
+        call_course.progress(tx, line, event, call)
+    elif call is not None and isinstance(event, RecordingReport):
+        recordings.report(tx, line, event, call)
 
 
 def _outbound(context: Context, carrier: Carrier, replies: Sequence[Message]) -> tuple[OutboundMessage, ...]:

@@ -110,7 +110,7 @@ def shown(row: Row) -> Event:
     """Return an event as v1 shows it."""
     kind, about = row["kind"], row["message"]
     direction = Direction.INBOUND if kind == "message.received" else Direction.OUTBOUND
-    is_call = kind.startswith("call.")
+    is_call = kind.startswith(("call.", "recording."))
     return Event(
         id=row["id"],
         at=row["at"],

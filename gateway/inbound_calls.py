@@ -1,0 +1,193 @@
+"""What follows from a call, and from each turn of it at which its carrier asks how it goes on.
+
+Each runs inside one durable transaction. A repeat changes nothing, and is answered alike.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from gateway import call_course, calling, inbound, pins
+from gateway.call_course import Line
+from gateway.calling import Plan, Refusal
+from gateway.calls import Bridge, CallOutcome, CallRoute, CallStep, InboundCall, Refuse, Step
+from gateway.past import Call
+from gateway.records import Lease
+from gateway.store import NewCall, Routed, Tx
+
+KEY_BYTES = 24  #: at random, of what stands in URLs
+ASK_MS = 10 * 60_000  #: for how long somebody may be typing a PIN
+SLACK_MS = 10 * 60_000  #: after which a call that must have ended has, though nobody told us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What the URL says of a step, beside which call it is of."""
+
+    callee: int | None = None  #: whose telephone it is about
+    attempt: int | None = None  #: the how manieth PIN it is
+
+
+def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
+    """Return the route of a call: through to the others of the caller's session, a question for a PIN, or words."""
+    lease = inbound.lease_of(tx, line.carrier, event.called, event.caller, line.settings, line.now)
+    asks = lease is None and tx.asks_pin(event.called, line.carrier.name)
+    verdict = _ask_or_not(tx, line, event) if asks else _plan(tx, line, lease, event.caller)
+    new = NewCall(
+        carrier=line.carrier.name,
+        ref=event.carrier_ref,
+        key=secrets.token_urlsafe(KEY_BYTES),
+        mask=event.called,
+        caller=event.caller,
+    )
+    session = lease.session.id if lease else ""
+    id = tx.add_call(new, _routed(verdict, session, line.now), line.now)
+    if id is None:
+        known = tx.call_by_ref(line.carrier.name, event.carrier_ref)
+        return _again(tx, line, known, verdict) if known is not None else Refuse()
+    _tell(tx, line, id, event.called if lease else "", session, verdict)
+    return _route(line, new.key, lease, verdict)
+
+
+def step(tx: Tx, line: Line, event: CallStep, call: Call, turn: Turn) -> CallRoute:
+    """Return how a call goes on."""
+    if event.step is Step.PIN:
+        return _typed(tx, line, event, call, turn)
+    plan = calling.read_plan(call.plan)
+    if plan is None:
+        return Refuse()
+    if event.step is Step.SCREEN:
+        return Refuse() if _is_too_late(call, turn) else calling.screen(plan, line.callback(call.key))
+    if event.step is Step.SCREENED:
+        return _screened(tx, line, event, call, plan, turn)
+    if event.step is Step.DIALLED:
+        return _dialled(tx, line, event, call, plan)
+    call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
+    call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+    return Refuse(words=line.settings.call_goodbye_msg)
+
+
+# --- the first turn -----------------------------------------------------------------------------
+
+
+def _plan(tx: Tx, line: Line, lease: Lease | None, caller: str, *, by_pin: bool = False) -> Plan | Refusal:
+    opted_out = tx.opted_out_legs(lease.session.id) if lease is not None and lease.live else frozenset()
+    plan = calling.plan(lease, caller, line.carrier.name, opted_out, line.settings, by_pin=by_pin)
+    if isinstance(plan, Plan) and lease is not None:
+        tx.touch_session(lease.session, line.now)
+    return plan
+
+
+def _ask_or_not(tx: Tx, line: Line, event: InboundCall) -> Refusal | None:
+    """Return None to ask for a PIN, or why not."""
+    if pins.is_locked(tx, event.called, event.caller, line.now):
+        return Refusal(reason="pin_locked", words=line.settings.call_pin_locked_msg)
+    return None
+
+
+def _routed(verdict: Plan | Refusal | None, session: str, now: int) -> Routed:
+    if verdict is None:
+        return Routed(state="asked", give_up_at=now + ASK_MS)
+    if isinstance(verdict, Refusal):
+        return Routed(state="ended", session=session, reason=verdict.reason)
+    seconds = verdict.options.ring_seconds + verdict.options.limit_seconds
+    give_up_at = now + seconds * 1000 + SLACK_MS
+    return Routed(state="ringing", session=session, plan=verdict.write(), give_up_at=give_up_at)
+
+
+def _tell(tx: Tx, line: Line, id: int, mask: str, session: str, verdict: Plan | Refusal | None) -> None:
+    """Append the event. It names the mask only where it is sure to be ours."""
+    if verdict is None:
+        return
+    refused = isinstance(verdict, Refusal)
+    detail = verdict.reason if isinstance(verdict, Refusal) else _skipped(verdict)
+    kind = "call.refused" if refused else "call.connected"
+    tx.add_event(kind, line.now, message=id, session=session, mask=mask, carrier=line.carrier.name, detail=detail)
+
+
+def _skipped(plan: Plan) -> str:
+    return f"not rung: {', '.join(sorted(plan.skipped))}" if plan.skipped else ""
+
+
+def _route(line: Line, key: str, lease: Lease | None, verdict: Plan | Refusal | None) -> CallRoute:
+    if verdict is None:
+        return calling.ask_pin(1, line.settings, line.callback(key))
+    if isinstance(verdict, Refusal):
+        return Refuse(words=verdict.words)
+    assert lease is not None
+    return calling.connect(verdict, lease.session, line.settings, line.callback(key))
+
+
+def _again(tx: Tx, line: Line, call: Call, verdict: Plan | Refusal | None) -> CallRoute:
+    """Return what was answered when a call came before."""
+    if plan := calling.read_plan(call.plan):
+        return calling.connect(plan, tx.session(call.session), line.settings, line.callback(call.key))
+    if call.state == "asked":
+        return calling.ask_pin(call.pin_tries + 1, line.settings, line.callback(call.key))
+    return Refuse(words=verdict.words) if isinstance(verdict, Refusal) else Refuse()
+
+
+# --- PINs ---------------------------------------------------------------------------------------
+
+
+def _typed(tx: Tx, line: Line, event: CallStep, call: Call, turn: Turn) -> CallRoute:
+    """Take what a caller typed for a PIN, or did not."""
+    if call.state != "asked":
+        return _again(tx, line, call, Refusal(reason="", words=line.settings.call_pin_locked_msg))
+    if turn.attempt is not None and turn.attempt <= call.pin_tries:  # it was counted
+        return _again(tx, line, call, None)
+    locked = pins.is_locked(tx, call.mask, call.caller, line.now)
+    lease = pins.meant(tx, line.carrier, call.mask, event.digits, line.settings, line.now)
+    if lease is not None and not locked:
+        verdict = _plan(tx, line, lease, call.caller, by_pin=True)
+        return _settle(tx, line, call, lease, verdict)
+    return _wrong(tx, line, call, locked)
+
+
+def _wrong(tx: Tx, line: Line, call: Call, locked: bool) -> CallRoute:
+    tries = call.pin_tries + 1
+    tx.count_pin(call.id, tries)
+    if locked or pins.count_wrong(tx, call.mask, call.caller, line.now) or tries >= pins.TRIES:
+        return _settle(tx, line, call, None, Refusal(reason="wrong_pin", words=line.settings.call_pin_locked_msg))
+    return calling.ask_pin(tries + 1, line.settings, line.callback(call.key))
+
+
+def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan | Refusal) -> CallRoute:
+    """Route a call whose caller was asked."""
+    session = lease.session.id if lease else ""
+    tx.route_call(call.id, _routed(verdict, session, line.now), line.now)
+    _tell(tx, line, call.id, call.mask, session, verdict)
+    return _route(line, call.key, lease, verdict)
+
+
+# --- callees ------------------------------------------------------------------------------------
+
+
+def _is_too_late(call: Call, turn: Turn) -> bool:
+    """Return whether a callee's telephone answers when another one's has, or the caller is not there any more."""
+    if call.missed_at is not None or call.state == "ended":
+        return True
+    return None not in (call.answered_by, turn.callee) and call.answered_by != turn.callee
+
+
+def _screened(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan, turn: Turn) -> CallRoute:
+    if _is_too_late(call, turn) or (plan.options.accept and event.digits != "1"):
+        return Refuse()
+    known = turn.callee if turn.callee in plan.callees else None
+    call_course.answered(tx, line, call, plan, known)
+    return Bridge()
+
+
+def _dialled(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
+    """Ringing, or the conversation, is over."""
+    if event.connected:
+        call_course.answered(tx, line, call, plan, None)
+    if event.connected or call.answered_at is not None:
+        call_course.ended(tx, line, call, CallOutcome.COMPLETED.value)
+        return Refuse()
+    outcomes = {leg.outcome for leg in tx.call_legs(call.id)}
+    call_course.missed(tx, line, call, plan, calling.why_missed(outcomes))
+    if not plan.options.voicemail:
+        call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+    return calling.unanswered(plan, line.settings, line.callback(call.key))
