@@ -50,7 +50,9 @@ class CallSettings(BaseSettings):
         "`1`: then the caller may leave a message; a text with a link to it goes to who was called",
     )
     call_voicemail_msg: str = _setting(
-        "GATEWAY_CALL_VOICEMAIL_MSG", "Please leave a message after the tone.", "What asks for it, behind the words above"
+        "GATEWAY_CALL_VOICEMAIL_MSG",
+        "Please leave a message after the tone.",
+        "What asks for it, behind the words above",
     )
     call_voicemail_ms: Annotated[int, _text(values.duration_within("5s", "10m"))] = _setting(
         "GATEWAY_CALL_VOICEMAIL_LIMIT", "2m", "How long a message may be"

@@ -116,7 +116,7 @@ def plan(
     if refusal := _refusal(lease, caller, opted_out, settings):
         return refusal
     assert lease is not None
-    why = {leg: _why_not(leg, carrier, opted_out) for leg in lease.session.others(lease.position)}
+    why = {leg: why_not(leg, carrier, opted_out) for leg in lease.session.others(lease.position)}
     callees = tuple(leg.position for leg, reason in why.items() if not reason)
     if not callees:
         return _nobody(set(why.values()), settings)
@@ -144,7 +144,7 @@ def _refusal(lease: Lease | None, caller: str, opted_out: Collection[int], setti
     return None
 
 
-def _why_not(leg: Leg, carrier: str, opted_out: Collection[int]) -> str:
+def why_not(leg: Leg, carrier: str, opted_out: Collection[int]) -> str:
     """Return why a leg is not rung, "" if it is."""
     if leg.carrier != carrier:
         return "other_carrier"
@@ -165,9 +165,7 @@ def _spoken(given: CallOptions, settings: Settings) -> CallOptions:
     record = given.record and bool(settings.call_record_msg.strip())
     told = settings.call_record_msg if record else ""
     ask = settings.call_accept_msg if given.accept else ""
-    return replace(
-        given, record=record, words=joined(given.words, told), whisper=joined(given.whisper, told, ask)
-    )
+    return replace(given, record=record, words=joined(given.words, told), whisper=joined(given.whisper, told, ask))
 
 
 def joined(*words: str) -> str:

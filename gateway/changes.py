@@ -1,13 +1,13 @@
-"""What can be changed of a session that is in progress: how long it lives, its metadata, who takes part."""
+"""What can be changed of a session in progress: how long it lives, how its calls go, its metadata, who takes part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import opening, sessions
 from gateway.carrier import Carrier
-from gateway.errors import PeopleRefused, StoreError
+from gateway.errors import PeopleRefused, StoreError, WishRefused
 from gateway.records import Session
 from gateway.settings import Settings
 from gateway.store import Tx
@@ -28,6 +28,7 @@ class PersonChange:
     position: int  #: of their leg
     number: str | None = field(default=None, repr=False)  #: E.164
     name: str | None = field(default=None, repr=False)
+    pin: str | None = field(default=None, repr=False)  #: "": none from now on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Change:
 
     lifetime: Lifetime | None = None  #: it counts as use of the session: the time to live begins anew
     metadata: str | None = field(default=None, repr=False)  #: JSON
+    call_options: str | None = field(default=None, repr=False)  #: JSON
     people: tuple[PersonChange, ...] = ()
 
 
@@ -44,7 +46,8 @@ def change(
 ) -> Session:
     """Change a session and return it as it is then.
 
-    Raises `SessionOver`; `PeopleRefused` or `NoNumberFree` about one of `asked.people`, by its place there.
+    Raises `SessionOver`; `PeopleRefused`, `NoNumberFree`, `PinTaken` or `WishRefused` about one of `asked.people`, by
+    its place there.
     """
     sessions.refuse_over(session, now)
     _change_itself(tx, session, asked, now)
@@ -61,12 +64,17 @@ def change(
 
 
 def _change_itself(tx: Tx, session: Session, asked: Change, now: int) -> None:
-    metadata = session.metadata if asked.metadata is None else asked.metadata
-    if asked.lifetime is None and metadata == session.metadata:
-        return
-    life = asked.lifetime or Lifetime(ttl_ms=session.ttl_ms, deadline=session.deadline)
-    expires_at = opening.expiry(life.ttl_ms, life.deadline, now) if asked.lifetime else session.expires_at
-    tx.change_session(session.id, expires_at=expires_at, ttl_ms=life.ttl_ms, deadline=life.deadline, metadata=metadata)
+    wanted = replace(
+        session,
+        metadata=session.metadata if asked.metadata is None else asked.metadata,
+        call_options=session.call_options if asked.call_options is None else asked.call_options,
+    )
+    if asked.lifetime is not None:
+        life = asked.lifetime
+        expires_at = opening.expiry(life.ttl_ms, life.deadline, now)
+        wanted = replace(wanted, expires_at=expires_at, ttl_ms=life.ttl_ms, deadline=life.deadline)
+    if asked.lifetime is not None or wanted != session:
+        tx.change_session(wanted)
 
 
 def _with_person(
@@ -80,4 +88,14 @@ def _with_person(
         assert asked.name is not None
         tx.name_participant(session.id, asked.position, asked.name)
         session = tx.session(session.id)
+    if asked.pin not in (None, leg.pin):
+        assert asked.pin is not None
+        _refuse_pin_of_another(session, asked.position, asked.pin)
+        tx.set_pin(session.id, asked.position, asked.pin)
+        session = tx.session(session.id)
     return session
+
+
+def _refuse_pin_of_another(session: Session, position: int, pin: str) -> None:
+    if pin and any(other.pin == pin for other in session.others(position)):
+        raise WishRefused(opening.SAME_PIN, "pin")

@@ -102,7 +102,7 @@ class NoNumberFree(StoreError):
 class WishRefused(StoreError):
     """No configured carrier can do what is asked of a session: nothing was opened. The message says what.
 
-    `wish` names it: `channels`, `carrier` or `mask`.
+    `wish` names it: `channels`, `carrier`, `mask` or `pin`.
     """
 
     def __init__(self, message: str, wish: str, position: int | None = None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
-from gateway import masking
+from gateway import calling, pins
 from gateway.answers import NO_TEXTS
-from gateway.calls import Connect
+from gateway.calling import Plan
 from gateway.carrier import Carrier
 from gateway.messages import Channel
 from gateway.records import Lease, Leg, PoolNumber
@@ -28,7 +28,7 @@ class Reach:
 class Fate:
     """What would become of a text, or of a call."""
 
-    outcome: str  #: relayed, connected, answered (with words to the sender), refused, ignored
+    outcome: str  #: relayed, connected, asked (for a PIN), answered (with words to the sender), refused, ignored
     why: str
     words: str = ""  #: what the sender would be told
     reaches: tuple[Reach, ...] = ()
@@ -63,7 +63,7 @@ def explain(
         session=lease.session.id if lease is not None else "",
         lease=state,
         text=_text(tx, number, carrier, carriers, sender, lease, state, settings),
-        call=_call(number, carrier, lease, state),
+        call=_call(tx, number, carrier, sender, lease, state, settings, now),
     )
 
 
@@ -123,30 +123,76 @@ def _reach(tx: Tx, leg: Leg, carriers: Mapping[str, Carrier]) -> Reach:
     return Reach(leg=leg, reached=True, why="is another leg of the session")
 
 
-def _call(number: PoolNumber | None, carrier: Carrier | None, lease: Lease | None, state: str) -> Fate:
+def _call(
+    tx: Tx,
+    number: PoolNumber | None,
+    carrier: Carrier | None,
+    sender: str,
+    lease: Lease | None,
+    state: str,
+    settings: Settings,
+    now: int,
+) -> Fate:
     if missing := _nobody_brings(number, carrier):
         return Fate(outcome="ignored", why=missing)
     assert number is not None
     assert carrier is not None
     if Channel.VOICE not in carrier.channels:
         return Fate(outcome="ignored", why=f"the carrier of the mask, {number.carrier}, carries no calls")
+    if lease is None and tx.asks_pin(number.number, number.carrier):
+        return _asked(tx, number.number, sender, settings, now)
     over = lease is not None and state == "expired"
-    route = masking.route(None if over else lease, number.carrier)
-    if not isinstance(route, Connect):
-        return Fate(outcome="refused", why=_why_refused(lease, state), words=route.words)
-    rung = {callee.number for callee in route.callees}
-    assert lease is not None
-    others = lease.session.others(lease.position)
-    reaches = tuple(
-        Reach(leg=leg, reached=leg.participant in rung, why="rings" if leg.participant in rung else "another carrier's")
-        for leg in others
+    meant = replace(lease, live=False) if lease is not None and over else lease
+    opted_out = tx.opted_out_legs(lease.session.id) if lease is not None else frozenset()
+    plan = calling.plan(meant, sender, number.carrier, opted_out, settings)
+    reaches = _rung(meant, plan, number.carrier, opted_out)
+    if isinstance(plan, Plan):
+        return Fate(outcome="connected", why=_IN_WORDS["live"], words=plan.options.words, reaches=reaches)
+    why = _IN_WORDS["expired" if over else plan.reason]
+    return Fate(outcome="refused", why=why, words=plan.words, reaches=reaches)
+
+
+def _asked(tx: Tx, mask: str, sender: str, settings: Settings, now: int) -> Fate:
+    if pins.is_locked(tx, mask, sender, now):
+        return Fate(outcome="refused", why=_IN_WORDS["pin_locked"], words=settings.call_pin_locked_msg)
+    return Fate(outcome="asked", why=_IN_WORDS["asked"], words=settings.call_pin_msg)
+
+
+def _rung(
+    lease: Lease | None, plan: Plan | calling.Refusal, carrier: str, opted_out: Collection[int]
+) -> tuple[Reach, ...]:
+    """Return of each other leg of a live session that carries calls whether it rings."""
+    if lease is None or not lease.live or not lease.session.calls:
+        return ()
+    rung = plan.callees if isinstance(plan, Plan) else ()
+    return tuple(
+        Reach(leg=leg, reached=leg.position in rung, why=_why_silent(leg, rung, carrier, opted_out))
+        for leg in lease.session.others(lease.position)
     )
-    return Fate(outcome="connected", why="the pair means a live session", reaches=reaches)
 
 
-def _why_refused(lease: Lease | None, state: str) -> str:
-    if lease is None or state != "live":
-        return {"none": "the pair means no session", "quarantined": "the session has ended"}.get(
-            state, "the session is past its expiry"
-        )
-    return "the others' masks are another carrier's" if lease.session.calls else "the session is by text only"
+def _why_silent(leg: Leg, rung: Collection[int], carrier: str, opted_out: Collection[int]) -> str:
+    if leg.position in rung:
+        return "rings"
+    return _SILENT.get(calling.why_not(leg, carrier, opted_out), "the call is refused")
+
+
+_SILENT = {
+    "other_carrier": "the mask is another carrier's",
+    "callee_opted_out": "has opted out of this mask, or of all",
+    "forbidden_number": "is an emergency, premium, shared-cost or short number, which is never rung",
+}
+_IN_WORDS = {
+    "live": "the pair means a live session",
+    "asked": "the pair means no session, and somebody on the mask has a PIN",
+    "no_session": "the pair means no session",
+    "anonymous": "the caller shows no number",
+    "ended": "the session has ended",
+    "expired": "the session is past its expiry",
+    "no_calls": "the session is by text only",
+    "opted_out": "the caller has opted out",
+    "callee_opted_out": "nobody is left to be rung: they have opted out",
+    "other_carrier": "the others' masks are another carrier's",
+    "forbidden_number": "the others' numbers are never rung",
+    "pin_locked": "there were too many wrong PINs of late",
+}

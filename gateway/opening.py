@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 
 from gateway import sessions
 from gateway.carrier import Carrier
-from gateway.errors import ExternalIdTaken, NoNumberFree, SessionLive, WishRefused
+from gateway.errors import ExternalIdTaken, NoNumberFree, PeopleRefused, SessionLive, WishRefused
 from gateway.messages import Channel
-from gateway.numbers import area, region
+from gateway.numbers import area, is_never_rung, region
 from gateway.records import Kind, Origin, Session, Wish
 from gateway.sessions import Opened
 from gateway.settings import Settings
 from gateway.store import Tx
 
 MOST_PEOPLE = 20  #: in one session: each text goes out once for each of the others
+NEVER_RUNG = "an emergency, premium, shared-cost or short number is never called: leave voice out of the channels"
+SAME_PIN = "another participant of the session has this PIN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,9 @@ class Person:
 
     number: str = field(repr=False)  #: E.164
     name: str = field(default="", repr=False)  #: stands before their texts in a group
+    pin: str = field(
+        default="", repr=False
+    )  #: 4 to 15 digits, typed by whoever calls from elsewhere; "": there is none
     mask: str = ""  #: E.164; "": any that will do
     country: str = ""  #: ISO, of the mask
     carrier: str = ""
@@ -48,15 +53,21 @@ class Opening:
     metadata: str = field(default="", repr=False)  #: JSON
     start_text: str = field(default="", repr=False)
     end_text: str = field(default="", repr=False)
+    call_options: str = field(
+        default="", repr=False
+    )  #: JSON, as `calling.CallOptions`: what the settings do not decide
 
 
 def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settings: Settings, now: int) -> Opened:
     """Open a session, and tell everybody the start text if there is one.
 
     Raises `PeopleRefused` for people who cannot talk to each other, `WishRefused` for what no configured carrier or
-    number can do, `ExternalIdTaken`, `PairTaken`, `NumberUnknown`, `NoNumberFree`: then nothing was opened.
+    number can do, `ExternalIdTaken`, `PairTaken`, `PinTaken`, `NumberUnknown`, `NoNumberFree`: then nothing was opened.
     """
     sessions.refuse_people(tx, [person.number for person in asked.people])
+    _refuse_pins(asked)
+    if asked.calls:
+        refuse_never_rung([person.number for person in asked.people])
     sessions.expire_due(tx, settings, now)
     if asked.external_id and (taken := tx.live_with_external_id(asked.external_id)):
         raise ExternalIdTaken(taken)
@@ -66,6 +77,20 @@ def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settin
         masks = {leg.mask for leg in session.legs if leg.carrier == name}
         tx.add_event("session.opened", now, session=session.id, mask=", ".join(sorted(masks)), carrier=name)
     return Opened(session=session, start_texts=sessions.tell(tx, session, asked.start_text, Kind.START, settings, now))
+
+
+def refuse_never_rung(people: Sequence[str]) -> None:
+    """Raise `PeopleRefused` for people (E.164) who must not be called."""
+    if wrong := {place: NEVER_RUNG for place, person in enumerate(people) if is_never_rung(person)}:
+        raise PeopleRefused(wrong)
+
+
+def _refuse_pins(asked: Opening) -> None:
+    """Raise `WishRefused` for a PIN that two of them have: their masks may be one."""
+    pins = [person.pin for person in asked.people]
+    for place, pin in enumerate(pins):
+        if pin and pin in pins[:place]:
+            raise WishRefused(SAME_PIN, "pin", place)
 
 
 def _with_carriers_of_masks(tx: Tx, asked: Opening) -> Opening:
@@ -124,6 +149,7 @@ def _wish(person: Person, carriers: Sequence[str]) -> Wish:
     return Wish(
         participant=person.number,
         name=person.name,
+        pin=person.pin,
         carriers=(person.carrier,) if person.carrier else tuple(carriers),
         mask=person.mask,
         country=person.country,
@@ -150,6 +176,7 @@ def _blank(asked: Opening, now: int) -> Session:
         external_id=asked.external_id,
         metadata=asked.metadata,
         end_text=asked.end_text,
+        call_options=asked.call_options,
     )
 
 
@@ -162,8 +189,8 @@ def expiry(ttl_ms: int | None, deadline: int | None, now: int) -> int | None:
 def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, now: int) -> Session:
     """Let an ended session of our own API go on, on the masks it had, until `deadline` (ms UTC; None: no fixed end).
 
-    Raises `SessionLive`, `PairTaken` with the session that stands in the way, `NumberUnknown` for a mask that takes no
-    sessions any more, `ExternalIdTaken`, `PeopleRefused`.
+    Raises `SessionLive`, `PairTaken` with the session that stands in the way, `PinTaken`, `NumberUnknown` for a mask
+    that takes no sessions any more, `ExternalIdTaken`, `PeopleRefused`.
     """
     if session.live and not session.is_over(now):
         raise SessionLive("the session has not ended")
@@ -182,13 +209,15 @@ def replace_participant(
     """Let somebody take part from another number (E.164) from now on. Raises `PeopleRefused`, `NoNumberFree`."""
     others = [leg.participant for leg in session.others(position)]
     sessions.refuse_people(tx, [*others, number])
+    if session.calls:
+        refuse_never_rung([number])
     at = session.legs[position].carrier
     # a session with calls stays where it is
     wanted = [at] if session.exclusive or session.calls else [name for name in carriers if name != at] + [at]
     changed = tx.replace_participant(
         session,
         position,
-        _wish(Person(number=number, name=session.legs[position].name), wanted),
+        _wish(Person(number=number, name=session.legs[position].name, pin=session.legs[position].pin), wanted),
         settings.quarantine_ms,
         strict=settings.quarantine_strict,
         now=now,

@@ -1,4 +1,4 @@
-"""PINs: whoever types a participant's on another telephone is taken for them, in that call only. Wrong ones are counted.
+"""PINs: whoever types a participant's on another telephone is taken for them, in that call only. Wrong ones count.
 
 Counted for a mask and a caller, those without a number together; and for the mask, since callers can lie about theirs.
 """

@@ -1,4 +1,4 @@
-"""Deletes recordings that are kept no longer, at their carriers too: beside everything else, which it never holds up."""
+"""Deletes recordings that are kept no longer, at their carriers too; nothing else waits for that."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RecordingSweep:
         self._thread.start()
 
     def join(self) -> None:
-        """Begin with no other one, and wait for the one that is being deleted: the store must not be closed meanwhile."""
+        """Begin with no other one, and wait for the one under way: the store must not be closed meanwhile."""
         self._stopping = True
         if self._thread is not None:
             self._thread.join()

@@ -60,7 +60,7 @@ def is_kept(one: RecordingKept, settings: Settings, now: int) -> bool:
 def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Audio:
     """Return what a recording sounds like, from the call's carrier.
 
-    Raises `RecordingUnknown` where the carrier does not have it, another `SendError` where it cannot be asked now.
+    Raises `RecordingUnknown` where the carrier does not have it, `SendError` where it cannot be asked now.
     """
     carrier = carriers.get(call.carrier)
     if carrier is None:
@@ -78,9 +78,7 @@ def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Au
 
 def _named(call: Call, one: RecordingKept) -> Recording:
     """Return a recording as its carrier knows it."""
-    return Recording(
-        carrier_ref=call.carrier_ref, recording_ref="" if one.ref == one.url else one.ref, url=one.url
-    )
+    return Recording(carrier_ref=call.carrier_ref, recording_ref="" if one.ref == one.url else one.ref, url=one.url)
 
 
 # --- deleting -----------------------------------------------------------------------------------
@@ -95,9 +93,7 @@ def delete_due(
     given up. Raises `StoreUnavailable`.
     """
     due = store.write(
-        lambda tx: [
-            (one, tx.find_call(one.call)) for one in tx.take_deleting(count, now + ATTEMPT_MS, now, only)
-        ]
+        lambda tx: [(one, tx.find_call(one.call)) for one in tx.take_deleting(count, now + ATTEMPT_MS, now, only)]
     )
     for one, call in due:
         try_again, refused = _delete(carriers.get(call.carrier), call, one)

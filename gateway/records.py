@@ -147,7 +147,9 @@ class Session:
     external_id: str = ""  #: the application's own name for it, unique among the live ones
     metadata: str = field(default="", repr=False)  #: the application's own JSON
     end_text: str = field(default="", repr=False)  #: what everybody is told when it ends
-    call_options: str = field(default="", repr=False)  #: how its calls go, as JSON, where the settings are not to decide
+    call_options: str = field(
+        default="", repr=False
+    )  #: how its calls go, as JSON, where the settings are not to decide
     note: str = field(default="", repr=False)  #: why it was ended, in the application's own words
     version: int = 1
 

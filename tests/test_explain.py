@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from scripted import Scripted
 
-from gateway import explain, inbound, opening, sessions
+from gateway import explain, inbound, inbound_calls, opening, sessions
+from gateway.call_course import Line
 from gateway.calls import Connect, InboundCall
 from gateway.messages import Channel, InboundMessage
 from gateway.opening import Opening, Person
@@ -65,7 +66,8 @@ def _compare(store: Store, told: explain.Explanation, mask: str, sender: str, no
             for row in tx.query("SELECT * FROM outbox WHERE id > :id AND state = 'queued' AND kind = 'relay'", id=first)
         }
         seen["told"] = bool(tx.query("SELECT 1 FROM outbox WHERE id > :id AND kind = 'notice'", id=first))
-        route = inbound.call(tx, carrier, InboundCall(carrier_ref="y", caller=sender, called=mask), SETTINGS, now)
+        event = InboundCall(carrier_ref="y", caller=sender, called=mask)
+        route = inbound_calls.call(tx, Line(carrier=carrier, settings=SETTINGS, now=now), event)
         seen["rung"] = {callee.number for callee in route.callees} if isinstance(route, Connect) else set()
         raise Undo
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import masking, numbers, pacing, retry
-from gateway.calls import Callee, Connect, InboundCall, Refuse
+from gateway import calling, masking, numbers, pacing, retry
+from gateway.calls import InboundCall
 from gateway.errors import (
     CarrierMisconfigured,
     InvalidNumber,
@@ -25,6 +25,7 @@ from gateway.messages import InboundMessage, OutboundMessage, Submission, Webhoo
 from gateway.owner import is_gone, this_process
 from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Session
 from gateway.retry import CLOSED, Attempt, Circuit, Expired, Held, Reach
+from gateway.settings import read_settings
 from gateway.storable import storable
 
 ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
@@ -116,7 +117,10 @@ def test_no_repr_shows_a_number_a_text_or_a_token() -> None:
     request = WebhookRequest(url="http://x/t0ken", headers={"authorization": "t0ken"}, body=b"hello")
     call = InboundCall(carrier_ref="1", caller=ANN, called=BOB)
     lease = Lease(session=GROUP, position=0, live=True)
-    shown = repr((message, outbound, request, call, masking.route(lease, "one"), lease, masking.relay(message, lease)))
+    plan = calling.plan(lease, ANN, "one", (), read_settings(GATEWAY_CALL_WORDS="hello"))
+    assert isinstance(plan, calling.Plan)
+    route = calling.connect(plan, GROUP, read_settings(), "http://x/t0ken")
+    shown = repr((message, outbound, request, call, plan, route, lease, masking.relay(message, lease)))
     assert not any(secret in shown for secret in (ANN, BOB, CARL, "hello", "http://x/1", "t0ken"))
     assert "carrier_ref='1'" in shown
 
@@ -174,29 +178,6 @@ def test_between_two_nobody_s_name_is_told() -> None:
     two = replace(GROUP, legs=(replace(GROUP.legs[0], name="Driver"), GROUP.legs[1]))
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text="here")
     assert [one.text for one in masking.relay(event, Lease(session=two, position=0, live=True))] == ["here"]
-
-
-def test_a_session_of_texts_refuses_calls_in_words() -> None:
-    assert masking.route(Lease(session=replace(GROUP, calls=False), position=0, live=True), "one") == Refuse(
-        words=masking.NO_CALLS
-    )
-
-
-def test_a_call_rings_the_others_and_shows_the_mask_of_their_own_leg() -> None:
-    route = masking.route(Lease(session=GROUP, position=0, live=True), "one")
-    assert route == Connect(
-        callees=(
-            Callee(number=BOB, caller_id="+12065550192"),
-            Callee(number=CARL, caller_id="+12065550193"),
-        ),
-        ring_seconds=30,
-    )
-
-
-def test_a_call_that_goes_nowhere_is_refused_in_words() -> None:
-    assert isinstance(masking.route(None, "one"), Refuse)
-    assert isinstance(masking.route(Lease(session=GROUP, position=0, live=False), "one"), Refuse)
-    assert isinstance(masking.route(Lease(session=TWO_CARRIERS, position=0, live=True), "one"), Refuse)
 
 
 def test_system_texts_bear_the_name_of_the_organisation() -> None:

@@ -11,7 +11,8 @@ from invariants import broken
 from scripted import Scripted
 from wsgi import Answer, Client, SettableClock
 
-from gateway import inbound, sessions
+from gateway import inbound, inbound_calls, sessions
+from gateway.call_course import Line
 from gateway.calls import InboundCall
 from gateway.dispatcher import Dispatcher
 from gateway.errors import PermanentSendError, RetryableSendError
@@ -55,7 +56,8 @@ class Bench:
 
     def call(self, caller: str, mask: str = MASK, ref: str = "call-1") -> None:
         event = InboundCall(carrier_ref=ref, caller=caller, called=mask)
-        self.write(lambda tx: inbound.call(tx, self.carrier, event, self.settings, self.clock()))
+        line = Line(carrier=self.carrier, settings=self.settings, now=self.clock())
+        self.write(lambda tx: inbound_calls.call(tx, line, event))
 
     def receipt(self, ref: str, status: DeliveryStatus, detail: str = "", code: str = "") -> None:
         event = DeliveryReceipt(carrier_ref=ref, status=status, detail=detail, code=code)
@@ -454,11 +456,11 @@ def test_calls_are_recorded_once_with_what_came_of_them(bench: Bench) -> None:
     assert [(one["outcome"], one["reason"], one["session"]) for one in listed] == [
         ("refused", "ended", session),
         ("refused", "no_session", None),
-        ("connected", "", session),
+        (None, "", session),
     ]
     assert bench.get(f"/v1/calls/{listed[2]['id']}") == listed[2]
     assert listed[2]["participant"] == ANN
-    assert [one["id"] for one in bench.get("/v1/calls?outcome=connected")["data"]] == [listed[2]["id"]]
+    assert [one["id"] for one in bench.get("/v1/calls?state=ringing")["data"]] == [listed[2]["id"]]
     assert [one["id"] for one in bench.get(f"/v1/calls?session={session}")["data"]] == [
         one["id"] for one in listed if one["session"]
     ]

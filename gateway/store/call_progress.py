@@ -11,7 +11,8 @@ SWEEP = 50  #: calls taken as over in one unit of work at most
 #: Who is told late that a call was answered is told something of a call that has ended by then.
 _ANSWERED = Statement(
     "UPDATE calls SET answered_by = :by, answered_at = CASE WHEN ended_at IS NULL THEN :now "
-    "ELSE ended_at - 1000 * COALESCE(seconds, 0) END, state = CASE WHEN state = 'ended' THEN state ELSE 'answered' END, "
+    "ELSE ended_at - 1000 * COALESCE(seconds, 0) END, "
+    "state = CASE WHEN state = 'ended' THEN state ELSE 'answered' END, "
     "outcome = CASE WHEN state = 'ended' THEN 'completed' ELSE outcome END "
     "WHERE id = :id AND answered_at IS NULL AND missed_at IS NULL AND plan <> '' RETURNING id"
 )
@@ -21,14 +22,17 @@ _MISSED = Statement(
 )
 #: The carrier's word for why may come behind the news that nobody answered.
 _REFINE = Statement(
-    "UPDATE calls SET outcome = :outcome WHERE id = :id AND missed_at IS NOT NULL AND outcome = 'no_answer' RETURNING id"
+    "UPDATE calls SET outcome = :outcome WHERE id = :id AND missed_at IS NOT NULL AND outcome = 'no_answer'"
 )
-_AFTERWARDS = Statement("UPDATE calls SET state = :state, give_up_at = :give_up_at WHERE id = :id AND state = 'ringing'")
+_AFTERWARDS = Statement(
+    "UPDATE calls SET state = :state, give_up_at = :give_up_at WHERE id = :id AND state = 'ringing'"
+)
 _BY = Statement("UPDATE calls SET answered_by = :by WHERE id = :id AND answered_by IS NULL AND answered_at IS NOT NULL")
 _ENDED = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
     "WHEN outcome <> '' THEN outcome ELSE :outcome END, seconds = CASE WHEN answered_at IS NOT NULL THEN "
-    "COALESCE(:seconds, (:now - answered_at) / 1000) WHEN missed_at IS NULL THEN :seconds END WHERE id = :id AND state <> 'ended' RETURNING outcome"
+    "COALESCE(:seconds, (:now - answered_at) / 1000) WHEN missed_at IS NULL THEN :seconds END "
+    "WHERE id = :id AND state <> 'ended' RETURNING outcome"
 )
 _GIVEN_UP = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
@@ -43,7 +47,8 @@ _LEG = Statement(
     "OR (call_legs.state = 'answered' AND excluded.state = 'ringing') THEN call_legs.state ELSE excluded.state END, "
     "outcome = CASE WHEN call_legs.outcome = '' THEN excluded.outcome ELSE call_legs.outcome END, "
     "detail = CASE WHEN call_legs.detail = '' THEN excluded.detail ELSE call_legs.detail END, "
-    "answered_at = COALESCE(call_legs.answered_at, CASE WHEN call_legs.ended_at IS NULL THEN excluded.answered_at END), "
+    "answered_at = COALESCE(call_legs.answered_at, "
+    "CASE WHEN call_legs.ended_at IS NULL THEN excluded.answered_at END), "
     "ended_at = COALESCE(call_legs.ended_at, excluded.ended_at), "
     "seconds = COALESCE(call_legs.seconds, excluded.seconds)"
 )

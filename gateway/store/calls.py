@@ -104,7 +104,7 @@ class CallUnit(MessageListUnit):
         return int(rows[0]["id"]) if rows else None
 
     def route_call(self, id: int, routed: Routed, now: int) -> bool:
-        """Write down how a call was routed whose caller was asked for a PIN; return whether it still waited for that."""
+        """Write down how a call was routed whose caller was asked for a PIN; return whether it waited for that."""
         return bool(self.run(_ROUTE, id=id, **routed.row(now)))
 
     def find_call(self, id: int) -> Call:

@@ -71,7 +71,8 @@ class EventUnit(Unit):
     ) -> None:
         """Append an event, such as `session.opened` or `message.failed`, at the end of the transaction.
 
-        `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls and recordings, of a call.
+        `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls and
+        recordings, of a call.
         """
         event = {
             "kind": kind,

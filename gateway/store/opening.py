@@ -71,7 +71,8 @@ class OpeningUnit(SessionUnit):
     def reopen_session(self, session: Session, expires_at: int | None, deadline: int | None, now: int) -> Session:
         """Make an ended session live again, on the masks it had.
 
-        Raises `PairTaken` with the session that stands in the way, `PinTaken`, `NumberUnknown` for a number that is gone.
+        Raises `PairTaken` with the session that stands in the way, `PinTaken`, `NumberUnknown` for a number
+        that is gone.
         """
         for leg in session.legs:
             if self.has_pin(leg.mask, leg.pin):
@@ -191,4 +192,6 @@ def _about(position: int) -> Iterator[None]:
 
 
 def _leg(wish: Wish, mask: str, carrier: str, position: int) -> Leg:
-    return Leg(participant=wish.participant, mask=mask, carrier=carrier, position=position, name=wish.name, pin=wish.pin)
+    return Leg(
+        participant=wish.participant, mask=mask, carrier=carrier, position=position, name=wish.name, pin=wish.pin
+    )

@@ -7,9 +7,7 @@ from gateway.store.db import Statement
 from gateway.store.opening import PIN_TAKEN
 from gateway.store.recordings import RecordingUnit
 
-_OWNER = Statement(
-    "SELECT participant FROM leases WHERE mask = :mask AND pin = :pin AND pin <> '' AND state = 'live'"
-)
+_OWNER = Statement("SELECT participant FROM leases WHERE mask = :mask AND pin = :pin AND pin <> '' AND state = 'live'")
 _ANY = Statement(
     "SELECT 1 FROM leases l JOIN legs g ON g.session = l.session AND g.position = l.position WHERE l.mask = :mask "
     "AND l.pin <> '' AND l.state = 'live' AND g.carrier = :carrier LIMIT 1"

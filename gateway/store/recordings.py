@@ -39,7 +39,8 @@ _TAKE_ONE = Statement(
 )
 _AGAIN = Statement("UPDATE recordings SET try_at = :try_at WHERE id = :id AND state = 'deleting'")
 _GONE = Statement(
-    "UPDATE recordings SET state = :state, url = '', deleted_at = :now WHERE id = :id AND state = 'deleting' RETURNING id"
+    "UPDATE recordings SET state = :state, url = '', deleted_at = :now "
+    "WHERE id = :id AND state = 'deleting' RETURNING id"
 )
 
 
@@ -99,7 +100,7 @@ class RecordingUnit(CallProgressUnit):
         self.run(_AGAIN, id=id, try_at=try_at)
 
     def recording_gone(self, id: int, now: int, *, state: str = "deleted") -> bool:
-        """Write down that a recording is deleted at its carrier, or (`kept`) that it will not be; return if it is news."""
+        """Write down that a recording is deleted at its carrier, or (`kept`) will not be; return if that is news."""
         return bool(self.run(_GONE, id=id, state=state, now=now))
 
 

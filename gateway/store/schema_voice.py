@@ -42,7 +42,7 @@ CREATE UNIQUE INDEX leases_pin ON leases (mask, pin) WHERE pin <> '' AND state =
 
 -- wrong PINs of late, by caller ('': without a number), and ('*') of all together
 CREATE TABLE pin_tries (
-    mask TEXT NOT NULL, caller TEXT NOT NULL, wrong BIGINT NOT NULL, since BIGINT NOT NULL, locked_until BIGINT NOT NULL,
-    PRIMARY KEY (mask, caller));
+    mask TEXT NOT NULL, caller TEXT NOT NULL, wrong BIGINT NOT NULL, since BIGINT NOT NULL,
+    locked_until BIGINT NOT NULL, PRIMARY KEY (mask, caller));
 CREATE INDEX pin_tries_since ON pin_tries (since);
 """

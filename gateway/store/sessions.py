@@ -30,9 +30,9 @@ _TOUCH = Statement(
 )
 _INSERT = Statement(
     "INSERT INTO sessions (id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, texts, "
-    "calls, ttl_ms, deadline, external_id, metadata, end_text, call_options, note, version) VALUES (:id, :origin, 'live', "
-    ":created_at, :expires_at, NULL, '', 0, :exclusive, :texts, :calls, :ttl_ms, :deadline, :external_id, :metadata, "
-    ":end_text, :call_options, '', 1) RETURNING seq"
+    "calls, ttl_ms, deadline, external_id, metadata, end_text, call_options, note, version) VALUES (:id, :origin, "
+    "'live', :created_at, :expires_at, NULL, '', 0, :exclusive, :texts, :calls, :ttl_ms, :deadline, :external_id, "
+    ":metadata, :end_text, :call_options, '', 1) RETURNING seq"
 )
 
 

@@ -1,14 +1,14 @@
 """The HTTP side. The only folder that imports bottle.
 
-`make_app` mounts, each a file of its own: webhooks, the two inherited APIs (`sms_proxy`, `mask_api`), `ops`, and the
-folder `v1`, our own API.
+`make_app` mounts, each a file of its own: webhooks, links to recordings, the two inherited APIs (`sms_proxy`,
+`mask_api`), `ops`, and the folder `v1`, our own API.
 """
 
 from __future__ import annotations
 
 import bottle
 
-from gateway.web import mask_api, ops, sms_proxy, v1, webhooks
+from gateway.web import links, mask_api, ops, sms_proxy, v1, webhooks
 from gateway.web.context import Context
 from gateway.web.errors import not_routed, problem, unsaid
 
@@ -19,7 +19,7 @@ def make_app(context: Context) -> bottle.Bottle:
     """Return the WSGI application of a running gateway."""
     app = bottle.Bottle()
     app.default_error_handler = not_routed
-    for module in (webhooks, sms_proxy, mask_api, ops, v1):
+    for module in (webhooks, links, sms_proxy, mask_api, ops, v1):
         app.merge(module.make_app(context))
     app.add_hook("before_request", _refuse_unreadable_path)
     return app

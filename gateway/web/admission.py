@@ -1,10 +1,10 @@
-"""Who is let in with a webhook: carriers, by signature or token; and what happens in a call, by the key of that call."""
+"""Who is let in with a webhook: carriers, by signature or token; what happens in a call, by the key of that call."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.call_course import CALL
 from gateway.calls import CallProgress, CallStep, RecordingReport
@@ -29,7 +29,7 @@ class Admitted:
 
     events: Sequence[Event]
     key: str = ""  #: of the call that its URL is of
-    turn: Turn = Turn()
+    turn: Turn = field(default_factory=Turn)
 
 
 class KeyRejected(WebhookRejected):

@@ -1,24 +1,28 @@
-"""`/v1/calls`: who called which mask, and what came of it."""
+"""`/v1/calls`: who called which mask, how that went, and what was recorded of it."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from gateway import recordings
+from gateway.errors import RecordingUnknown, SendError
 from gateway.keys import Role
 from gateway.past import Call as Record
+from gateway.past import RecordingKept
 from gateway.store import LOOK, CallFilter, Tx
 from gateway.web.context import Context
+from gateway.web.streams import Seats
 from gateway.web.v1 import paging
+from gateway.web.v1.call_models import CallRecord, Outcome, State, shown
 from gateway.web.v1.manners import reading
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import GREATEST, Page, Paging
-from gateway.web.v1.problems import BAD_CURSOR, CALL_UNKNOWN, Refusal
-from gateway.web.v1.types import Input, Name, Number, Output, SessionId, Time
-
-Outcome = Literal["connected", "refused"]
+from gateway.web.v1.problems import BAD_CURSOR, CALL_UNKNOWN, CARRIER_OUT, RECORDING_UNKNOWN, Refusal
+from gateway.web.v1.types import Input, Name, Number, SessionId
 
 
 def _id(value: Any) -> int:
@@ -38,26 +42,17 @@ class CallPath(Input):
     id: CallId
 
 
+class RecordingPath(CallPath):
+    n: Annotated[int, BeforeValidator(_id), WithJsonSchema({"type": "integer", "minimum": 1, "examples": [1]})]
+
+
 class ListCalls(Paging):
     session: SessionId | None = None
     participant: Number | None = Field(None, description="Who called")
     mask: Number | None = None
     carrier: Name | None = None
+    state: State | None = None
     outcome: Outcome | None = None
-
-
-class CallRecord(Output):
-    """A call that somebody made to one of our numbers."""
-
-    id: int
-    session: str | None
-    participant: str = Field(description="Who called: E.164, or the carrier's own word for them")
-    mask: str
-    carrier: str
-    outcome: Outcome = Field(description="`connected`: the others of the session were to be rung")
-    reason: str = Field(description="Why it was refused: `no_session`, `ended`, `no_calls`, `other_carrier`")
-    carrier_ref: str | None
-    at: Time
 
 
 def list_calls(tx: Tx, call: Call[Nothing, ListCalls, Nothing]) -> Answer:
@@ -67,35 +62,51 @@ def list_calls(tx: Tx, call: Call[Nothing, ListCalls, Nothing]) -> Answer:
         participant=asked.participant or "",
         mask=asked.mask or "",
         carrier=asked.carrier or "",
+        state=asked.state or "",
         outcome=asked.outcome or "",
     )
     (before,) = paging.after(call, int) or (GREATEST,)
     found, last = tx.call_page(wanted, int(before), asked.limit)
     next = paging.write(call, None if last is None else (last,))
-    return Answer(body=Page[CallRecord](data=[shown(one) for one in found], next=next))
+    return Answer(body=Page[CallRecord](data=[shown(tx, one, call) for one in found], next=next))
 
 
 def get_call(tx: Tx, call: Call[CallPath, Nothing, Nothing]) -> Answer:
-    found = tx.call(call.path.id)
-    if found is None:
-        raise Refusal(CALL_UNKNOWN, "There is no such call.")
-    return Answer(body=shown(found))
+    return Answer(body=shown(tx, tx.find_call(call.path.id), call))
 
 
-def shown(one: Record) -> CallRecord:
-    """Return a call as v1 shows it."""
-    outcome: Outcome = "connected" if one.outcome == "connected" else "refused"
-    return CallRecord(
-        id=one.id,
-        session=one.session or None,
-        participant=one.caller,
-        mask=one.mask,
-        carrier=one.carrier,
-        outcome=outcome,
-        reason=one.reason,
-        carrier_ref=one.carrier_ref or None,
-        at=one.at,
-    )
+def play_recording(seats: Seats, call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
+    record, one = call.context.store.read(lambda tx: _find(tx, call))
+    if not recordings.is_kept(one, call.context.settings, call.now):
+        raise RecordingUnknown("there is nothing to be heard, or not any more")
+    try:
+        return Answer(body=seats.open(call.context, record, one))
+    except SendError:
+        detail = "The recording cannot be fetched at the moment."
+        raise Refusal(CARRIER_OUT, detail) from None
+
+
+def delete_recording(call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
+    store = call.context.store
+    id = store.write(lambda tx: _to_delete(tx, call))
+    recordings.delete_due(store, call.context.carriers, call.now, only=id)
+    done = store.read(lambda tx: tx.recording(id)).state != "deleting"
+    return Answer(status=204 if done else 202)
+
+
+def _to_delete(tx: Tx, call: Call[RecordingPath, Nothing, Nothing]) -> int:
+    _, one = _find(tx, call)
+    if not tx.delete_recording(one.id, call.now) and one.state != "deleting":
+        raise RecordingUnknown("there is nothing to be deleted, or not any more")
+    return one.id
+
+
+def _find(tx: Tx, call: Call[RecordingPath, Nothing, Nothing]) -> tuple[Record, RecordingKept]:
+    record = tx.find_call(call.path.id)
+    found = tx.recordings_of(record.id)
+    if len(found) < call.path.n:
+        raise RecordingUnknown("there is no such recording")
+    return record, found[call.path.n - 1]
 
 
 def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
@@ -124,5 +135,31 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             answers={200: CallRecord},
             problems=(CALL_UNKNOWN,),
             handler=reading(get_call),
+        ),
+        Operation(
+            method="GET",
+            path="/v1/calls/{id}/recordings/{n}",
+            id="play_recording",
+            summary="Listen to a recording",
+            description="Streamed from the carrier. `n` is what the call says of it.",
+            role=Role.READER,
+            params=RecordingPath,
+            answers={200: None},
+            problems=(CALL_UNKNOWN, RECORDING_UNKNOWN, CARRIER_OUT),
+            handler=partial(play_recording, Seats(context.settings.threads)),
+            media_type="audio/*",
+        ),
+        Operation(
+            method="DELETE",
+            path="/v1/calls/{id}/recordings/{n}",
+            id="delete_recording",
+            summary="Delete a recording, here and at the carrier",
+            description="Nobody is given it from then on. 202: the carrier has not deleted it yet, and is asked again "
+            "until it has; the event `recording.deleted` tells.",
+            role=Role.OPERATOR,
+            params=RecordingPath,
+            answers={204: None, 202: None},
+            problems=(CALL_UNKNOWN, RECORDING_UNKNOWN),
+            handler=delete_recording,
         ),
     )

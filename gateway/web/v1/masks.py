@@ -66,7 +66,9 @@ class Reach(Output):
 class Fate(Output):
     """What would become of a text, or of a call."""
 
-    outcome: Literal["relayed", "connected", "answered", "refused", "ignored"]
+    outcome: Literal["relayed", "connected", "asked", "answered", "refused", "ignored"] = Field(
+        description="`asked`: for a PIN; who types somebody's is taken for them"
+    )
     why: str
     words: str | None = Field(description="What whoever texts or calls would be told")
     reaches: list[Reach]

@@ -50,6 +50,7 @@ from pydantic import BaseModel
 from gateway.keys import Role
 from gateway.store import Tx
 from gateway.web.context import Context
+from gateway.web.streams import Stream
 from gateway.web.v1.problems import ProblemType
 from gateway.web.v1.types import Input
 
@@ -83,9 +84,9 @@ class Call(Generic[P, Q, B]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is answered: a model, or text that is written already (`str`)."""
+    """What is answered: a model, text that is written already (`str`), or what comes piece by piece."""
 
-    body: BaseModel | str | None = None
+    body: BaseModel | str | Stream | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,6 +95,7 @@ class Answer:
         """Return the body as it is sent."""
         if isinstance(self.body, BaseModel):
             return json.dumps(self.body.model_dump(mode="json"))
+        assert not isinstance(self.body, Stream)
         return self.body or ""
 
 

@@ -14,6 +14,7 @@ import bottle
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import (
+    CallUnknown,
     ExternalIdTaken,
     GatewayError,
     InvalidNumber,
@@ -24,6 +25,8 @@ from gateway.errors import (
     NumberUnknown,
     OptOutUnknown,
     PairTaken,
+    PinTaken,
+    RecordingUnknown,
     ReplayRefused,
     SessionLive,
     SessionOver,
@@ -133,6 +136,12 @@ PAIR_TAKEN = _type(
     "A participant has another conversation on the mask",
     "`session` is that conversation: live, or ended and in quarantine. End it, or choose another mask.",
 )
+PIN_TAKEN = _type(
+    "pin-taken",
+    409,
+    "Somebody else on the mask has this PIN",
+    "Choose another PIN, or leave the mask to be chosen.",
+)
 EXTERNAL_ID_TAKEN = _type(
     "external-id-taken",
     409,
@@ -176,6 +185,15 @@ CALLBACK_NOT_REPLAYED = _type(
     "any more.",
 )
 CALL_UNKNOWN = _type("call-unknown", 404, "There is no such call", "See `GET /v1/calls`.")
+RECORDING_UNKNOWN = _type(
+    "recording-unknown",
+    404,
+    "There is no such recording",
+    "See `GET /v1/calls/{id}`: there was none, or it was deleted. They are kept for `GATEWAY_KEEP_RECORDINGS`.",
+)
+CARRIER_OUT = _type(
+    "carrier-out", 503, "The carrier cannot be asked now", "It keeps what is asked for. Try again a little later."
+)
 
 #: What the core raises, as what it is answered. A subclass comes before its base.
 OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
@@ -186,12 +204,15 @@ OF_ERRORS: Mapping[type[GatewayError], ProblemType] = {
     NoNumberFree: NO_NUMBER_FREE,
     WishRefused: WISH_REFUSED,
     PairTaken: PAIR_TAKEN,
+    PinTaken: PIN_TAKEN,
     ExternalIdTaken: EXTERNAL_ID_TAKEN,
     SessionOver: SESSION_OVER,
     SessionLive: SESSION_LIVE,
     SessionUnknown: SESSION_UNKNOWN,
     OptOutUnknown: OPT_OUT_UNKNOWN,
     MessageUnknown: MESSAGE_UNKNOWN,
+    CallUnknown: CALL_UNKNOWN,
+    RecordingUnknown: RECORDING_UNKNOWN,
     ReplayRefused: NOT_REPLAYED,
 }
 

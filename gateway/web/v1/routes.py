@@ -12,6 +12,7 @@ from gateway.errors import GatewayError
 from gateway.web.auth import admitted
 from gateway.web.context import Context
 from gateway.web.errors import Failures, problem
+from gateway.web.streams import Stream
 from gateway.web.v1.manners import Cors
 from gateway.web.v1.operations import Answer, Operation
 from gateway.web.v1.problems import Refusal, refusal_for
@@ -73,6 +74,8 @@ def _answered(context: Context, operation: Operation[Any, Any, Any], params: Map
 
 
 def _written(operation: Operation[Any, Any, Any], answer: Answer) -> bottle.HTTPResponse:
+    if isinstance(answer.body, Stream):
+        return bottle.HTTPResponse(answer.body, answer.status, {**answer.body.headers, **answer.headers})
     headers = {"Cache-Control": "no-store", **answer.headers}
     if answer.status != 204:
         headers["Content-Type"] = operation.media_type

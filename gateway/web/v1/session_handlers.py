@@ -15,6 +15,7 @@ from gateway.errors import (
     NumberUnknown,
     PairTaken,
     PeopleRefused,
+    PinTaken,
     StoreError,
     WishRefused,
 )
@@ -23,12 +24,13 @@ from gateway.opening import Opening, Person
 from gateway.records import Session
 from gateway.store import Tx
 from gateway.store.session_lists import SessionFilter
-from gateway.web.v1 import paging
+from gateway.web.v1 import call_options, paging
 from gateway.web.v1.channels import channel_names
 from gateway.web.v1.manners import check_version, etag
 from gateway.web.v1.operations import Answer, Call, Nothing
 from gateway.web.v1.problems import CANNOT_REOPEN, INVALID, WISH_REFUSED, Refusal, Wrong, refusal_for
 from gateway.web.v1.session_models import (
+    ChangeParticipant,
     ChangeSession,
     EndSession,
     ListSessions,
@@ -138,6 +140,7 @@ def _opening(asked: OpenSession) -> Opening:
         metadata=_written(asked.metadata),
         start_text=asked.start_text or "",
         end_text=asked.end_text or "",
+        call_options=call_options.written(asked.calls),
     )
 
 
@@ -148,6 +151,7 @@ def _person(asked: OpenParticipant) -> Person:
         mask=asked.mask or "",
         country=asked.country or "",
         carrier=asked.carrier or "",
+        pin=asked.pin or "",
     )
 
 
@@ -161,11 +165,18 @@ def _change(session: Session, asked: ChangeSession) -> Change:
     return Change(
         lifetime=lifetime if sent & {"ttl", "expires_at"} else None,
         metadata=_written(asked.metadata or {}) if "metadata" in sent else None,
-        people=tuple(
-            PersonChange(position=places[one.participant], number=one.number, name=one.name)
-            for one in asked.participants
-        ),
+        call_options=_calls(session, asked) if "calls" in sent else None,
+        people=tuple(_person_change(places[one.participant], one) for one in asked.participants),
     )
+
+
+def _person_change(position: int, asked: ChangeParticipant) -> PersonChange:
+    pin = asked.pin or "" if "pin" in asked.model_fields_set else None
+    return PersonChange(position=position, number=asked.number, name=asked.name, pin=pin)
+
+
+def _calls(session: Session, asked: ChangeSession) -> str:
+    return call_options.written(asked.calls, session.call_options) if asked.calls is not None else ""
 
 
 def _written(metadata: dict[str, object]) -> str:
@@ -210,7 +221,7 @@ def _pointing() -> Iterator[None]:
     """Let errors of the block about one of `/participants`, or a wish of theirs, name its field."""
     try:
         yield
-    except (PeopleRefused, NoNumberFree, NumberUnknown, PairTaken, WishRefused) as error:
+    except (PeopleRefused, NoNumberFree, NumberUnknown, PairTaken, PinTaken, WishRefused) as error:
         # a mask that is none is no address that is not there: it is a wish that cannot be met
         refusal = refusal_for(
             error, type=WISH_REFUSED if isinstance(error, NumberUnknown) else None, errors=_fields(error)
@@ -236,6 +247,8 @@ def _wish(error: StoreError) -> str:
     """Return which field of a participant, or of the session, an error is about; "" for a participant as a whole."""
     if isinstance(error, WishRefused):
         return error.wish
+    if isinstance(error, PinTaken):
+        return "pin"
     return "" if isinstance(error, NoNumberFree) else "mask"
 
 
@@ -252,11 +265,18 @@ def shown(session: Session) -> Shown:
         id=session.id,
         state=State.LIVE if session.live else State.ENDED,
         legs=[
-            ShownLeg(participant=leg.participant, name=leg.name or None, mask=leg.mask, carrier=leg.carrier)
+            ShownLeg(
+                participant=leg.participant,
+                name=leg.name or None,
+                mask=leg.mask,
+                carrier=leg.carrier,
+                has_pin=bool(leg.pin),
+            )
             for leg in session.legs
         ],
         channels=channel_names(texts=session.texts, calls=session.calls),
         exclusive=session.exclusive,
+        calls=call_options.shown(session.call_options),
         external_id=session.external_id or None,
         metadata=json.loads(session.metadata) if session.metadata else {},
         ttl=session.ttl_ms,

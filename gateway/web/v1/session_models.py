@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gateway.opening import MOST_PEOPLE
 from gateway.records import MessageState, Origin
+from gateway.web.v1.call_options import CallOptions, ShownCallOptions
 from gateway.web.v1.paging import Paging
 from gateway.web.v1.types import (
     E164,
@@ -23,6 +24,7 @@ from gateway.web.v1.types import (
     Number,
     Output,
     PersonName,
+    Pin,
     Region,
     SessionId,
     Text,
@@ -34,6 +36,10 @@ _TTL = "It expires so long after the last text or call"
 _LATEST = "It expires then at the latest. Must be in the future"
 _START = "Sent to everybody when it opens, after `[ORG_NAME]: `; left out: nobody is told"
 _END = "Sent to everybody when it ends or expires, after `[ORG_NAME]: `; left out: nobody is told"
+_PIN = (
+    "4 to 15 digits. Who calls the mask from a number that is nobody's there, and types them, is taken for this "
+    "participant in that call. Never answered; somebody else on the mask cannot have the same"
+)
 _NAME = "Stands before their texts where more than two take part, `Driver: …`"
 
 
@@ -57,6 +63,7 @@ class OpenParticipant(Input):
     mask: Number | None = Field(None, description="This number of the pool and no other")
     country: Region | None = Field(None, description="A mask of this country and no other")
     carrier: CarrierName | None = Field(None, description="A mask of this carrier and no other")
+    pin: Pin | None = Field(None, description=_PIN)
 
 
 class OpenSession(Input):
@@ -73,19 +80,21 @@ class OpenSession(Input):
     expires_at: Time | None = Field(None, description=f"{_LATEST}. With neither, it lives until it is ended")
     external_id: ExternalId | None = Field(None, description="Your own name for it, unique among the live ones")
     metadata: Metadata = Field(default={})
+    calls: CallOptions = Field(default=CallOptions(), description="How calls go")
     exclusive: bool = Field(False, description="All share one mask, and nobody else is on it while it lives")
     start_text: Text | None = Field(None, description=_START)
     end_text: Text | None = Field(None, description=_END)
 
 
 class ChangeParticipant(Input):
-    """What is to be changed of a participant. What is left out, or null, stays as it is."""
+    """What is to be changed of a participant. What is left out stays as it is; a number or name that is null, too."""
 
     participant: Number = Field(description="Who it is now")
     number: Number | None = Field(
         None, description="The number from which they go on; what waits to be sent to the old one goes there too"
     )
     name: PersonName | None = None
+    pin: Pin | None = Field(None, description=f"{_PIN}; null: none from now on")
 
 
 class ChangeSession(Input):
@@ -94,6 +103,10 @@ class ChangeSession(Input):
     ttl: Ttl | None = Field(None, description=f"{_TTL}, or after this change; null: it does not matter how long ago")
     expires_at: Time | None = Field(None, description=f"{_LATEST}; null: there is no such time. `ttl` begins anew")
     metadata: Metadata | None = Field(None, description="Put in the place of what was there; null: nothing")
+    calls: CallOptions | None = Field(
+        None,
+        description="How calls go from now on. What is left out stays; what is null, the settings decide; null: all",
+    )
     participants: list[ChangeParticipant] = Field(default=[], max_length=MOST_PEOPLE)
 
 
@@ -134,6 +147,7 @@ class Leg(Output):
     name: str | None
     mask: E164
     carrier: str = Field(description="Whose number the mask is")
+    has_pin: bool = Field(description="Whether a PIN may stand for their number")
 
 
 class Session(Output):
@@ -144,6 +158,7 @@ class Session(Output):
     legs: list[Leg]
     channels: list[ChannelName] = Field(description="What it is open for")
     exclusive: bool = Field(description="Whether nobody else is on its mask")
+    calls: ShownCallOptions = Field(description="How calls go; null: as the settings say")
     external_id: str | None
     metadata: dict[str, Any]
     ttl: Duration | None = Field(description=_TTL)

@@ -100,6 +100,17 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def within(least: str, most: str) -> AfterValidator:
+    """Return a check of durations."""
+
+    def check(value: int) -> int:
+        if not values.duration(least) <= value <= values.duration(most):
+            raise ValueError(f"is not from {least} to {most}")
+        return value
+
+    return AfterValidator(check)
+
+
 def _ttl(value: int) -> int:
     if value < 1000:
         raise ValueError("is shorter than 1s")
@@ -204,6 +215,12 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_leng
 
 #: What somebody is called before their texts in a group.
 PersonName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=50)]
+
+#: What is said in a call.
+Spoken = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\ufffe\uffff]*$", max_length=500)]
+
+#: What somebody types to be taken for a participant.
+Pin = Annotated[str, StringConstraints(pattern="^[0-9]{4,15}$")]
 
 #: What the application calls a session.
 ExternalId = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]

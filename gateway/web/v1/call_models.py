@@ -1,0 +1,129 @@
+"""What `/v1/calls` shows of a call."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from pydantic import Field
+
+from gateway import calling, recordings
+from gateway.past import Call as Record
+from gateway.past import CallLeg, RecordingKept
+from gateway.records import Leg
+from gateway.store import Tx
+from gateway.web.v1.operations import Call
+from gateway.web.v1.types import E164, Output, Time
+
+State = Literal["asked", "ringing", "answered", "message", "ended"]
+LegOutcome = Literal["completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown"]
+Outcome = Literal["refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown"]
+
+
+class RungLeg(Output):
+    """Somebody who was to be rung."""
+
+    participant: E164
+    name: str | None
+    mask: E164 = Field(description="What they saw")
+    state: Literal["ringing", "answered", "ended"] | None = Field(description="null: the carrier has told us nothing")
+    outcome: LegOutcome | None
+    detail: str | None = Field(description="The carrier's own word for the outcome")
+    answered_at: Time | None
+    ended_at: Time | None
+    seconds: int | None
+
+
+class Recording(Output):
+    """A recording, or that there is none."""
+
+    n: int = Field(description="Its place in the path, `/v1/calls/{id}/recordings/{n}`")
+    kind: Literal["recording", "voicemail"] = Field(description="`recording`: of the conversation")
+    state: Literal["ready", "absent", "deleting", "deleted", "kept"] = Field(
+        description="`absent`: silence, or an error; `deleting`: not at the carrier yet; `kept`: not there, ever"
+    )
+    seconds: int | None
+    at: Time
+    expires_at: Time | None = Field(description="When it is deleted")
+
+
+class CallRecord(Output):
+    """A call that somebody made to one of our numbers."""
+
+    id: int
+    session: str | None
+    participant: str = Field(description="Who called: E.164, or the carrier's own word for them")
+    by_pin: bool = Field(description="Whether the caller was taken for a participant by a PIN")
+    mask: str
+    carrier: str
+    state: State = Field(description="`asked`: for a PIN; `message`: nobody answered, and the caller may leave one")
+    outcome: Outcome | None = Field(description="null: not known yet")
+    reason: str = Field(
+        description="Why it was refused: `no_session`, `anonymous`, `ended`, `no_calls`, `opted_out`, "
+        "`callee_opted_out`, `other_carrier`, `forbidden_number`, `wrong_pin`, `pin_locked`"
+    )
+    legs: list[RungLeg]
+    answered_by: E164 | None
+    started_at: Time
+    answered_at: Time | None
+    ended_at: Time | None
+    seconds: int | None = Field(description="How long two people talked")
+    recordings: list[Recording]
+    carrier_ref: str | None
+
+
+def shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
+    """Return a call as it is answered."""
+    plan = calling.read_plan(one.plan)
+    legs = {leg.position: leg for leg in tx.session(one.session).legs} if plan is not None else {}
+    parts = {part.position: part for part in tx.call_legs(one.id)}
+    rung = [(legs[at], parts.get(at)) for at in (plan.callees if plan is not None else ()) if at in legs]
+    by = legs.get(-1 if one.answered_by is None else one.answered_by)
+    kept = enumerate(tx.recordings_of(one.id), 1)
+    return CallRecord(
+        id=one.id,
+        session=one.session or None,
+        participant=one.caller,
+        by_pin=plan is not None and plan.by_pin,
+        mask=one.mask,
+        carrier=one.carrier,
+        state=cast(State, one.state),
+        outcome=cast(Outcome, one.outcome) if one.outcome else None,
+        reason=one.reason,
+        legs=[_leg(leg, part) for leg, part in rung],
+        answered_by=by.participant if by is not None else None,
+        started_at=one.at,
+        answered_at=one.answered_at,
+        ended_at=one.ended_at,
+        seconds=one.seconds,
+        recordings=[_recording(n, each, call) for n, each in kept],
+        carrier_ref=one.carrier_ref or None,
+    )
+
+
+def _leg(leg: Leg, part: CallLeg | None) -> RungLeg:
+    return RungLeg(
+        participant=leg.participant,
+        name=leg.name or None,
+        mask=leg.mask,
+        state=cast(Literal["ringing", "answered", "ended"], part.state) if part else None,
+        outcome=cast(LegOutcome, part.outcome) if part and part.outcome else None,
+        detail=part.detail or None if part else None,
+        answered_at=part.answered_at if part else None,
+        ended_at=part.ended_at if part else None,
+        seconds=part.seconds if part else None,
+    )
+
+
+def _recording(n: int, one: RecordingKept, call: Call[Any, Any, Any]) -> Recording:
+    keep = call.context.settings.keep_recordings_ms
+    gone = not recordings.is_kept(one, call.context.settings, call.now)
+    return Recording.model_validate(
+        {
+            "n": n,
+            "kind": one.kind,
+            "state": "deleting" if one.state == "ready" and gone else one.state,
+            "seconds": one.seconds,
+            "at": one.at,
+            "expires_at": one.at + keep if keep and not gone else None,
+        }
+    )
