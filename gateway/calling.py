@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from gateway.calls import AskPin, Callee, CallOutcome, CallRoute, Connect, Refuse, Screen, TakeMessage
+from gateway.calls import AskPin, Callee, CallOutcome, Connect, Refuse, Screen, TakeMessage
 from gateway.numbers import is_e164, is_never_rung
 from gateway.records import Lease, Leg, Origin, Session
 from gateway.settings import Settings
@@ -176,9 +176,9 @@ def joined(*words: str) -> str:
 # --- routes -----------------------------------------------------------------------------------------
 
 
-def connect(of: Plan, session: Session, settings: Settings, callback: str) -> CallRoute:
-    """Return the route to those who are to be rung."""
-    legs = [leg for leg in session.legs if leg.position in of.callees]
+def connect(of: Plan, session: Session, settings: Settings, callback: str, *, rung: Collection[int] = ()) -> Connect:
+    """Return the route to those who are to be rung, and have not been: `rung` are the positions of those who have."""
+    legs = [leg for leg in session.legs if leg.position in of.callees and leg.position not in rung]
     return Connect(
         callees=tuple(Callee(number=leg.participant, caller_id=leg.mask, position=leg.position) for leg in legs),
         ring_seconds=of.options.ring_seconds,

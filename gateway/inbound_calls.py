@@ -6,7 +6,6 @@ Each runs inside one durable transaction. A repeat changes nothing, and is answe
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
 from gateway import call_course, calling, inbound, pins
 from gateway.call_course import Line
@@ -19,14 +18,6 @@ from gateway.store import NewCall, Routed, Tx
 KEY_BYTES = 24  #: at random, of what stands in URLs
 ASK_MS = 10 * 60_000  #: for how long somebody may be typing a PIN
 SLACK_MS = 10 * 60_000  #: after which a call that must have ended has, though nobody told us
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What the URL says of a step, beside which call it is of."""
-
-    callee: int | None = None  #: whose telephone it is about
-    attempt: int | None = None  #: the how manieth PIN it is
 
 
 def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
@@ -50,17 +41,17 @@ def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
     return _route(line, new.key, lease, verdict)
 
 
-def step(tx: Tx, line: Line, event: CallStep, call: Call, turn: Turn) -> CallRoute:
-    """Return how a call goes on."""
+def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -> CallRoute:
+    """Return how a call goes on. `attempt`: the how manieth PIN it is, where the URL says so."""
     if event.step is Step.PIN:
-        return _typed(tx, line, event, call, turn)
+        return _typed(tx, line, event, call, attempt)
     plan = calling.read_plan(call.plan)
     if plan is None:
         return Refuse()
     if event.step is Step.SCREEN:
-        return Refuse() if _is_too_late(call, turn) else calling.screen(plan, line.callback(call.key))
+        return Refuse() if _is_too_late(call, event.callee) else calling.screen(plan, line.callback(call.key))
     if event.step is Step.SCREENED:
-        return _screened(tx, line, event, call, plan, turn)
+        return _screened(tx, line, event, call, plan)
     if event.step is Step.DIALLED:
         return _dialled(tx, line, event, call, plan)
     call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
@@ -131,11 +122,11 @@ def _again(tx: Tx, line: Line, call: Call, verdict: Plan | Refusal | None) -> Ca
 # --- PINs ---------------------------------------------------------------------------------------
 
 
-def _typed(tx: Tx, line: Line, event: CallStep, call: Call, turn: Turn) -> CallRoute:
+def _typed(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -> CallRoute:
     """Take what a caller typed for a PIN, or did not."""
     if call.state != "asked":
         return _again(tx, line, call, Refusal(reason="", words=line.settings.call_pin_locked_msg))
-    if turn.attempt is not None and turn.attempt <= call.pin_tries:  # it was counted
+    if attempt is not None and attempt <= call.pin_tries:  # it was counted
         return _again(tx, line, call, None)
     locked = pins.is_locked(tx, call.mask, call.caller, line.now)
     lease = pins.meant(tx, line.carrier, call.mask, event.digits, line.settings, line.now)
@@ -164,28 +155,31 @@ def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan |
 # --- callees ------------------------------------------------------------------------------------
 
 
-def _is_too_late(call: Call, turn: Turn) -> bool:
+def _is_too_late(call: Call, callee: int | None) -> bool:
     """Return whether a callee's telephone answers when another one's has, or the caller is not there any more."""
     if call.missed_at is not None or call.state == "ended":
         return True
-    return None not in (call.answered_by, turn.callee) and call.answered_by != turn.callee
+    return None not in (call.answered_by, callee) and call.answered_by != callee
 
 
-def _screened(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan, turn: Turn) -> CallRoute:
-    if _is_too_late(call, turn) or (plan.options.accept and event.digits != "1"):
+def _screened(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
+    """Take what a callee pressed. Whoever presses 1 first is connected; some carriers only tell of it, later."""
+    if plan.options.accept and event.digits != "1":
         return Refuse()
-    known = turn.callee if turn.callee in plan.callees else None
-    call_course.answered(tx, line, call, plan, known)
-    return Bridge()
+    call_course.answered(tx, line, call, plan, event.callee if event.callee in plan.callees else None)
+    return Refuse() if _is_too_late(call, event.callee) else Bridge()
 
 
 def _dialled(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
-    """Ringing, or the conversation, is over."""
+    """Ringing, or the conversation, is over; or it is the next ones' turn to be rung."""
     if event.connected:
         call_course.answered(tx, line, call, plan, None)
     if event.connected or call.answered_at is not None:
         call_course.ended(tx, line, call, CallOutcome.COMPLETED.value)
         return Refuse()
+    if event.rung and not set(plan.callees) <= set(event.rung):
+        session = tx.session(call.session)
+        return calling.connect(plan, session, line.settings, line.callback(call.key), rung=event.rung)
     outcomes = {leg.outcome for leg in tx.call_legs(call.id)}
     call_course.missed(tx, line, call, plan, calling.why_missed(outcomes))
     if not plan.options.voicemail:

@@ -35,6 +35,7 @@ def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
         return
     if event.kind is RecordingKind.VOICEMAIL:
         call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
+        call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
     if event.state is not RecordingState.READY:
         return
     _event(tx, call, "recording.ready", event.kind.value, line.now)

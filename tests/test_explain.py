@@ -111,7 +111,8 @@ def test_who_has_opted_out_is_not_reached(store: Store, session: Session) -> Non
     told = ask(store)
     assert told.text.outcome == "refused"
     assert [reach.reached for reach in told.text.reaches] == [False]
-    assert told.call.outcome == "connected"
+    assert (told.call.outcome, told.call.words) == ("refused", SETTINGS.call_unreachable_msg)
+    assert [reach.reached for reach in told.call.reaches] == [False]
 
 
 def test_a_number_that_is_not_ours_or_whose_carrier_is_gone_takes_nothing(

@@ -54,6 +54,7 @@ def test_two_people_get_a_mask_each(client: Client, store: Store, clock: Settabl
     assert (answer.status, answer.headers["location"]) == (201, f"/v1/sessions/{session['id']}")
     assert [(leg["participant"], leg["name"]) for leg in session["legs"]] == [(ANN, "Ann"), (BOB, None)]
     assert set(masks(session)) <= {*POOL, *VOICE}
+    assert set(session.pop("calls").values()) == {None}
     assert session | {"legs": [], "id": ""} == {
         "id": "", "state": "live", "legs": [], "channels": ["text", "voice"], "exclusive": False, "external_id": None,
         "metadata": {}, "ttl": None, "latest_expiry": None, "expires_at": None, "end_text": None, "origin": "v1",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.call_course import CALL
 from gateway.calls import CallProgress, CallStep, RecordingReport
 from gateway.carrier import Carrier, Event
 from gateway.errors import WebhookRejected
-from gateway.inbound_calls import Turn
 from gateway.messages import DeliveryReceipt, WebhookRequest
 from gateway.web.auth import equal
 from gateway.web.context import Context
@@ -29,7 +28,7 @@ class Admitted:
 
     events: Sequence[Event]
     key: str = ""  #: of the call that its URL is of
-    turn: Turn = field(default_factory=Turn)
+    attempt: int | None = None  #: the how manieth PIN it brings, where its URL says so
 
 
 class KeyRejected(WebhookRejected):
@@ -67,10 +66,5 @@ def _by_key(context: Context, carrier: Carrier, request: WebhookRequest, key: st
     events = carrier.parse(request)
     if not all(isinstance(event, _OF_A_CALL) for event in events):
         raise KeyRejected("what came to the URL of a call is not about it")
-    query = request.query()
-    turn = Turn(callee=_number(query.get("callee", "")), attempt=_number(query.get("try", "")))
-    return Admitted(events=events, key=key, turn=turn)
-
-
-def _number(word: str) -> int | None:
-    return int(word) if _SMALL.fullmatch(word) else None
+    attempt = request.query().get("try", "")
+    return Admitted(events=events, key=key, attempt=int(attempt) if _SMALL.fullmatch(attempt) else None)

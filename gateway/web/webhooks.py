@@ -156,7 +156,7 @@ def _go_on(
     name = line.carrier.name
     call = tx.call_by_key(name, admitted.key) if admitted.key else tx.call_by_ref(name, event.carrier_ref)
     if isinstance(event, CallStep):
-        route = inbound_calls.step(tx, line, event, call, admitted.turn) if call is not None else Refuse()
+        route = inbound_calls.step(tx, line, event, call, admitted.attempt) if call is not None else Refuse()
         taken.routes.append((event, route))
     elif call is not None and isinstance(event, CallProgress):
         call_course.progress(tx, line, event, call)

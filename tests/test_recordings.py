@@ -1,0 +1,376 @@
+"""Recordings and voice messages: told of once, played by us alone, deleted here and at the carrier."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from program import until
+from test_calls import ANN, ANNS, BOB, BOBS, CARL, events, five_times, last, open_, ready, texts
+from v1 import refused
+from voices import SOUND, Phone, Voice
+from wsgi import Client, SettableClock
+
+from gateway import recordings
+from gateway.carrier import Carrier
+from gateway.errors import CarrierMisconfigured, PermanentSendError, RetryableSendError
+from gateway.recording_sweep import RecordingSweep
+from gateway.store import Tx
+from gateway.store.pruning import PRUNED
+
+DAY = 24 * 60
+
+
+@pytest.fixture
+def voice(carriers: dict[str, Carrier]) -> Voice:
+    made = Voice()
+    made.kept["rec-1"] = list(SOUND)
+    carriers["voice"] = made
+    return made
+
+
+@pytest.fixture
+def client(voice: Voice, serve: Callable[..., Client]) -> Client:
+    return ready(serve(sending=False, GATEWAY_THREADS="8"))
+
+
+@pytest.fixture
+def phone(client: Client) -> Phone:
+    """Return a call that nobody took, whose caller may leave a message."""
+    open_(client, calls={"voicemail": True})
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("dialled")[0] == "TakeMessage"
+    assert last(client)["state"] == "message"
+    return phone
+
+
+def link(client: Client) -> str:
+    [text] = [text for _, _, text in texts(client) if "/recordings/" in text]
+    return text.partition("http://gw.example.com")[2]
+
+
+def sweep(client: Client) -> None:
+    context = client.context
+    RecordingSweep(context.store, context.carriers, context.settings).sweep(context.clock())
+
+
+# --- voice messages -----------------------------------------------------------------------------
+
+
+@pytest.mark.both_databases
+def test_a_voice_message_comes_as_a_link_in_a_text_once(client: Client, voice: Voice, phone: Phone) -> None:
+    assert phone.step("recorded") == ("Refuse", {"words": client.context.settings.call_goodbye_msg})
+    five_times(lambda: phone.report(seconds=7))
+    [(to, mask, text)] = texts(client)
+    assert (to, mask) == (BOB, BOBS)
+    assert text.startswith("[YOUR ORG NAME]: You have a voice message: http://gw.example.com/recordings/")
+    answer = client("GET", link(client))
+    assert (answer.status, answer.body) == (200, b"".join(SOUND))
+    assert {name: answer.headers[name] for name in ("content-type", "content-length", "cache-control")} == {
+        "content-type": "audio/wav", "content-length": "12", "cache-control": "no-store",
+    }  # fmt: skip
+    head = client("HEAD", link(client))
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", "12")
+    assert voice.closed == 2
+    assert voice.fetched[0].url == "https://carrier.example/rec-1"
+    shown = last(client)
+    [kept] = shown["recordings"]
+    assert (shown["state"], shown["outcome"]) == ("ended", "no_answer")
+    assert (kept["n"], kept["kind"], kept["state"], kept["seconds"]) == (1, "voicemail", "ready", 7)
+    assert kept["expires_at"] == "2026-06-18T22:09:58.250Z"
+    assert events(client)[-1] == ("recording.ready", "voicemail")
+
+
+def test_a_message_ends_a_call_of_which_nothing_else_is_told(client: Client) -> None:
+    open_(client, calls={"voicemail": True, "missed_text": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.report()
+    assert (last(client)["state"], last(client)["outcome"]) == ("ended", "no_answer")
+    assert [text.rpartition("]: ")[2][:17] for _, _, text in texts(client)] == [
+        "You missed a call",
+        "You have a voice ",
+    ]
+
+
+def test_silence_is_no_message_but_one_may_follow(client: Client, phone: Phone) -> None:
+    phone.report(state="absent")
+    assert (texts(client), last(client)["recordings"][0]["state"]) == ([], "absent")
+    phone.report()
+    phone.report(state="absent")
+    assert [one["state"] for one in last(client)["recordings"]] == ["absent", "ready"]
+    assert len(texts(client)) == 1
+
+
+def test_in_a_group_all_who_were_called_get_it(client: Client) -> None:
+    open_(client, ANN, BOB, CARL, calls={"voicemail": True})
+    Phone(client, ANN, ANNS).report()
+    assert [to for to, _, _ in texts(client)] == [BOB, CARL]
+
+
+@pytest.mark.parametrize("what", ["no texts", "inline", "opted out since", "ended and taken by another"])
+def test_where_no_text_can_bring_it_the_api_has_it(
+    client: Client, voice: Voice, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"channels": ["voice"]} if what == "no texts" else {}
+    session = open_(client, calls={"voicemail": True}, **more)
+    phone = Phone(client, ANN, ANNS)
+    if what == "inline":
+        monkeypatch.setattr(Voice, "inline", True)
+    if what == "opted out since":
+        client.context.store.write(lambda tx: tx.opt_out(BOB, BOBS, 1))
+    if what == "ended and taken by another":
+        client("POST", f"/v1/sessions/{session['id']}/end", json={})
+        client.context.store.write(lambda tx: tx.query("DELETE FROM leases"))
+        open_(client, CARL, BOB)
+    phone.report()
+    assert [row["state"] for row in client.outbox()] == (["suppressed"] if what == "opted out since" else [])
+    assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
+    assert events(client)[-1][0] == "recording.ready"
+
+
+def test_the_report_and_its_text_are_kept_together_or_not_at_all(client: Client, phone: Phone) -> None:
+    store = client.context.store
+    store.write(lambda tx: tx.query(
+        "CREATE TRIGGER power_cut BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'cut'); END"
+    ))  # fmt: skip
+    event = {"type": "recording", "carrier_ref": "c-1", "kind": "voicemail", "state": "ready", "recording_ref": "rec-1"}
+    assert phone.post(phone.url("voicemail"), event).status == 503
+    assert (last(client)["recordings"], last(client)["state"]) == ([], "message")
+    store.write(lambda tx: tx.query("DROP TRIGGER power_cut"))
+    for _ in range(2):
+        assert phone.post(phone.url("voicemail"), event).status == 200
+    assert (len(texts(client)), len(last(client)["recordings"])) == (1, 1)
+
+
+def test_a_link_leads_nowhere_once_the_message_is_gone(client: Client, voice: Voice, phone: Phone, clock: Any) -> None:
+    phone.report()
+    path = link(client)
+    for wrong in (path[:-1], path[:-1] + ("A" if path[-1] != "A" else "B"), "/recordings/x", path + "x"):
+        answer = client("GET", wrong)
+        assert (answer.status, "no recording here" in answer.text) == (404, True)
+    voice.on_fetch = RetryableSendError("HTTP 500")
+    answer = client("GET", path)
+    assert (answer.status, "try again" in answer.text, answer.headers["retry-after"]) == (503, True, "60")
+    voice.on_fetch = ValueError("a plugin's fault")
+    assert client("GET", path).status == 503
+    voice.on_fetch = PermanentSendError("gone")
+    assert (client("GET", path).status, client("HEAD", path).status) == (410, 410)
+    voice.on_fetch = None
+    assert client("POST", path).status == 405
+    clock.tick(minutes=30 * DAY)
+    assert client("GET", path).status == 410
+
+
+# --- recordings of conversations, by the API ----------------------------------------------------
+
+
+@pytest.fixture
+def recorded(client: Client) -> dict[str, Any]:
+    """Return a call that was recorded."""
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    told = client.context.settings.call_record_msg
+    assert (phone.route["record"], phone.route["words"], phone.route["whisper"]) == (True, told, told)
+    phone.tell("ended", 1, outcome="completed", seconds=3)
+    phone.report("recording", seconds=3)
+    assert texts(client) == []
+    return last(client)
+
+
+def test_a_recording_is_played_by_us_and_never_shown_where_it_is(
+    client: Client, voice: Voice, recorded: dict[str, Any]
+) -> None:
+    assert [(one["kind"], one["state"]) for one in recorded["recordings"]] == [("recording", "ready")]
+    path = f"/v1/calls/{recorded['id']}/recordings/1"
+    answer = client("GET", path)
+    assert (answer.status, answer.type, answer.body) == (200, "audio/wav", b"".join(SOUND))
+    assert client("HEAD", path).body == b""
+    assert "carrier.example" not in str(recorded) + str(answer.headers)
+    voice.on_fetch = RetryableSendError("HTTP 500")
+    refused(client("GET", path), 503, "carrier-out")
+    voice.on_fetch = CarrierMisconfigured("HTTP 401")
+    refused(client("GET", path), 503, "carrier-out")
+    voice.on_fetch = PermanentSendError("gone")
+    refused(client("GET", path), 404, "recording-unknown")
+    refused(client("GET", f"/v1/calls/{recorded['id']}/recordings/2"), 404, "recording-unknown")
+    refused(client("GET", "/v1/calls/999/recordings/1"), 404, "call-unknown")
+    refused(client("GET", f"/v1/calls/{recorded['id']}/recordings/0"), 422, "invalid")
+    refused(client("DELETE", f"/v1/calls/{recorded['id']}/recordings/2"), 404, "recording-unknown")
+
+
+def test_only_so_many_listen_at_a_time_and_each_seat_is_given_back(
+    client: Client, voice: Voice, recorded: dict[str, Any]
+) -> None:
+    path = f"/v1/calls/{recorded['id']}/recordings/1"
+    waiting, going_on = threading.Semaphore(0), threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.pieces = iter(SOUND)
+
+        def __iter__(self) -> Slow:
+            return self
+
+        def __next__(self) -> bytes:
+            waiting.release()
+            going_on.wait(10)
+            return next(self.pieces)
+
+    voice.kept["rec-1"] = Slow()  # type: ignore[assignment]
+    voice.fetch_recording = lambda recording: recordings.Audio(chunks=Slow(), close=voice._close)  # type: ignore[method-assign]
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(client("GET", path).status)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert waiting.acquire(timeout=10)
+    refused(client("GET", path), 503, "carrier-out")
+    going_on.set()
+    for thread in threads:
+        thread.join()
+    del voice.fetch_recording
+    assert found == [200, 200]
+    for pieces in ([], [b""], SOUND):  # an empty one, too
+        voice.kept["rec-1"] = list(pieces)
+        for _ in range(3):
+            assert client("GET", path).body == b"".join(pieces)
+    assert voice.closed == 2 + 9
+
+
+def test_a_recording_that_breaks_off_is_not_taken_for_a_whole_one(
+    client: Client, voice: Voice, recorded: dict[str, Any]
+) -> None:
+    path = f"/v1/calls/{recorded['id']}/recordings/1"
+
+    def pieces(first: bool) -> Any:
+        if first:
+            yield b"RIFF"
+        raise RetryableSendError("it broke off")
+
+    for _ in range(3):
+        voice.fetch_recording = lambda r: recordings.Audio(chunks=pieces(False), close=voice._close)  # type: ignore[method-assign]
+        refused(client("GET", path), 503, "carrier-out")
+        voice.fetch_recording = lambda r: recordings.Audio(chunks=pieces(True), close=voice._close)  # type: ignore[method-assign]
+        with pytest.raises(RetryableSendError):
+            client("GET", path)
+    assert voice.closed == 6
+
+
+# --- deleting -----------------------------------------------------------------------------------
+
+
+def test_a_recording_is_deleted_here_and_at_the_carrier(client: Client, voice: Voice, recorded: dict[str, Any]) -> None:
+    path = f"/v1/calls/{recorded['id']}/recordings/1"
+    assert client("DELETE", path).status == 204
+    assert voice.kept == {}
+    assert last(client)["recordings"][0]["state"] == "deleted"
+    assert events(client)[-1] == ("recording.deleted", "recording")
+    refused(client("GET", path), 404, "recording-unknown")
+    refused(client("DELETE", path), 404, "recording-unknown")
+
+
+@pytest.mark.both_databases
+def test_what_a_carrier_cannot_delete_now_is_tried_until_it_can(
+    client: Client, voice: Voice, recorded: dict[str, Any], clock: SettableClock
+) -> None:
+    path = f"/v1/calls/{recorded['id']}/recordings/1"
+    voice.on_delete = [RetryableSendError("HTTP 500"), CarrierMisconfigured("HTTP 401"), ValueError("a fault")]
+    assert client("DELETE", path).status == 202
+    refused(client("GET", path), 404, "recording-unknown")  # nobody is given it any more
+    assert last(client)["recordings"][0]["state"] == "deleting"
+    for minutes in (2, 4, 8):
+        assert "rec-1" in voice.kept
+        clock.tick(minutes=minutes - 1)
+        sweep(client)
+        assert len(voice.on_delete) == {2: 2, 4: 1, 8: 0}[minutes]
+        clock.tick(minutes=1)
+        sweep(client)
+    assert voice.kept == {}
+    assert events(client)[-1][0] == "recording.deleted"
+
+
+def test_a_carrier_that_refuses_for_good_is_let_be_and_that_is_told(
+    client: Client, voice: Voice, recorded: dict[str, Any], clock: SettableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    voice.on_delete = [PermanentSendError(f"no, {ANN} stays", code="403-7")]
+    assert client("DELETE", f"/v1/calls/{recorded['id']}/recordings/1").status == 204
+    assert last(client)["recordings"][0]["state"] == "kept"
+    assert events(client)[-1] == ("recording.kept", "recording: the carrier refuses (403-7)")
+    clock.tick(minutes=DAY)
+    sweep(client)
+    assert events(client)[-1][0] == "recording.kept"
+    assert [one.levelno for one in caplog.records if "recording.kept" in one.getMessage()] == [logging.WARNING]
+
+
+@pytest.mark.both_databases
+def test_what_is_kept_long_enough_is_deleted_at_the_carrier_too(
+    client: Client, voice: Voice, recorded: dict[str, Any], clock: SettableClock
+) -> None:
+    clock.tick(minutes=30 * DAY - 1)
+    sweep(client)
+    assert "rec-1" in voice.kept
+    clock.tick(minutes=1)
+    refused(client("GET", f"/v1/calls/{recorded['id']}/recordings/1"), 404, "recording-unknown")
+    sweep(client)
+    assert voice.kept == {}
+    assert last(client)["recordings"][0] | {"n": 0} == recorded["recordings"][0] | {
+        "n": 0, "state": "deleted", "expires_at": None,
+    }  # fmt: skip
+
+
+def test_recordings_can_be_kept_for_ever(voice: Voice, serve: Callable[..., Client], clock: SettableClock) -> None:
+    client = ready(serve(sending=False, GATEWAY_KEEP_RECORDINGS="0"))
+    open_(client, calls={"voicemail": True})
+    Phone(client, ANN, ANNS).report()
+    clock.tick(minutes=1000 * DAY)
+    sweep(client)
+    assert client("GET", link(client)).status == 200
+    assert last(client)["recordings"][0]["expires_at"] is None
+
+
+def test_a_sweep_is_bounded_and_takes_none_twice(client: Client, voice: Voice, clock: SettableClock) -> None:
+    open_(client, calls={"record": True})
+    for i in range(60):
+        voice.kept[f"rec-{i}"] = [b"x"]
+        phone = Phone(client, ANN, ANNS, ref=f"c-{i}")
+        phone.report("recording", ref=f"rec-{i}")
+    clock.tick(minutes=30 * DAY)
+    sweep(client)
+    assert len(voice.kept) == 10
+    sweep(client)
+    assert len(voice.kept) == 0
+    assert len([kind for kind, _ in events(client, "recording") if kind == "recording.deleted"]) > 40
+
+
+def test_a_call_stays_as_long_as_its_carrier_keeps_a_recording(
+    client: Client, voice: Voice, recorded: dict[str, Any], clock: SettableClock
+) -> None:
+    store = client.context.store
+    Phone(client, CARL, ANNS, ref="c-2")
+    Phone(client, CARL, ANNS, ref="c-3")  # the newest stays, whatever it is
+
+    def forget() -> list[str]:
+        for table in PRUNED:
+            store.write(partial(Tx.forget_old, table=table, before=clock(), after=0))
+        return [one["carrier_ref"] for one in client("GET", "/v1/calls").json()["data"]]
+
+    clock.tick(minutes=1)
+    assert forget() == ["c-3", "c-1"]
+    client("DELETE", f"/v1/calls/{recorded['id']}/recordings/1")
+    assert forget() == ["c-3"]
+    rows = store.read(lambda tx: [tx.query(f"SELECT * FROM {table}") for table in ("recordings", "call_legs")])
+    assert rows == [[], []]
+
+
+def test_the_dispatcher_sweeps_by_itself(voice: Voice, serve: Callable[..., Client], clock: SettableClock) -> None:
+    client = ready(serve(sending=False, GATEWAY_KEEP_RECORDINGS="1d"))
+    open_(client, calls={"record": True})
+    Phone(client, ANN, ANNS).report("recording")
+    clock.tick(minutes=DAY)
+    client.context.dispatcher.start()
+    until(lambda: not voice.kept, "the recording is deleted")
+    client.context.dispatcher.stop()  # waits for the sweep
+    assert last(client)["recordings"][0]["state"] == "deleted"
