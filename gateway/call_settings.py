@@ -23,9 +23,14 @@ class CallSettings(BaseSettings):
     call_limit_ms: Annotated[int, _text(values.duration_within("1m", "24h"))] = _setting(
         "GATEWAY_CALL_LIMIT", "4h", "How long a call may last"
     )
-    call_words: str = _setting("GATEWAY_CALL_WORDS", "", "Said to the caller before anybody is rung")
+    call_words: str = _setting(
+        "GATEWAY_CALL_WORDS", "", "Said to the caller before anybody is rung", example="One moment, please."
+    )
     call_whisper: str = _setting(
-        "GATEWAY_CALL_WHISPER", "", "Said to the callee who answers, before the two are connected"
+        "GATEWAY_CALL_WHISPER",
+        "",
+        "Said to the callee who answers, before the two are connected",
+        example="A call about your order.",
     )
     call_accept: Annotated[bool, _text(values.switch)] = _setting(
         "GATEWAY_CALL_ACCEPT", "0", "`1`: only a callee who presses 1 is connected, and never a mailbox"

@@ -491,8 +491,8 @@ def test_the_options_of_a_session_are_told_changed_and_taken_back(client: Client
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"ring": "4s"}, {"ring": "11m"}, {"limit": "59s"}, {"limit": "25h"}, {"words": "a\nb"},
-              {"words": "x" * 501}, {"accept": "yes"}, {"ringing": "5s"}, {"ring": 25}],
+    "wrong", [{"ring": "4s"}, {"ring": "11m"}, {"ring": "5500ms"}, {"limit": "59s"}, {"limit": "25h"},
+              {"words": "a\nb"}, {"words": "x" * 501}, {"accept": "yes"}, {"ringing": "5s"}, {"ring": 25}],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused_by_name(client: Client, wrong: dict[str, Any]) -> None:
     document = refused(open_(client, calls=wrong, status=422), 422, "invalid")

@@ -164,10 +164,10 @@ NEXT = """
 ALTER TABLE legs RENAME TO legs_before;
 CREATE TABLE legs (
     session TEXT NOT NULL, position BIGINT NOT NULL, participant TEXT NOT NULL, mask TEXT NOT NULL,
-    carrier TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL, more BIGINT NOT NULL DEFAULT 7,
+    carrier TEXT NOT NULL, name TEXT NOT NULL, seq BIGINT NOT NULL, pin TEXT NOT NULL, more BIGINT NOT NULL DEFAULT 7,
     PRIMARY KEY (session, position));
-INSERT INTO legs (session, position, participant, mask, carrier, name, seq)
-    SELECT session, position, participant, mask, carrier, name, seq FROM legs_before;
+INSERT INTO legs (session, position, participant, mask, carrier, name, seq, pin)
+    SELECT session, position, participant, mask, carrier, name, seq, pin FROM legs_before;
 WAIT;
 DROP TABLE legs_before;
 CREATE INDEX legs_mask ON legs (mask, session);

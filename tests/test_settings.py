@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway import values
+from gateway.call_settings import CallSettings
 from gateway.errors import ConfigError
 from gateway.keys import Role
 from gateway.settings import Settings, load_dotenv_file, read_settings, settings_table
@@ -31,9 +32,26 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 SECRET = next(row for row in settings_table() if row.variable == "GATEWAY_CALLBACK_SECRET")
 
 
+def test_calls_go_by_the_documented_defaults() -> None:
+    found = read_settings().model_dump(include=set(CallSettings.model_fields))
+    said = {name: value for name, value in found.items() if name.endswith(("_msg", "_text"))}
+    assert all(value and value[-1] in ".:" for value in said.values())
+    assert {name: value for name, value in found.items() if name not in said} == {
+        "call_ring_ms": 25_000, "call_limit_ms": 14_400_000, "call_words": "", "call_whisper": "", "call_accept": False,
+        "call_record": False, "call_voicemail": False, "call_voicemail_ms": 120_000, "call_missed": False,
+        "keep_recordings_ms": 2_592_000_000,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), [("-", ""), ("Nobody is here.", "Nobody is here.")])
+def test_words_that_need_not_be_said(given: str, said: str) -> None:
+    settings = read_settings(GATEWAY_CALL_UNANSWERED_MSG=given, GATEWAY_CALL_GOODBYE_MSG=given)
+    assert (settings.call_unanswered_msg, settings.call_goodbye_msg) == (said, said)
+
+
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
     settings = read_settings()
-    assert settings.model_dump() == {
+    assert settings.model_dump(exclude=set(CallSettings.model_fields)) == {
         "org_name": "Your Org Name",
         "session_start_msg": "Your new session has started, send a message!",
         "session_end_msg": "This session has ended, talk to you again soon!",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from gateway.web.v1.types import Duration, Input, Output, Spoken, within
 
@@ -19,8 +19,27 @@ _UNANSWERED = "Said to the caller if nobody answers"
 _VOICEMAIL = "Then they may leave a message; a text with a link to it goes to who was called"
 _MISSED = "A text tells who was called that they missed a call"
 
-Ring = Annotated[Duration, within("5s", "10m")]
-Limit = Annotated[Duration, within("1m", "24h")]
+
+def _whole(value: int) -> int:
+    if value % 1000:
+        raise ValueError("is not a whole number of seconds")
+    return value
+
+
+Ring = Annotated[
+    Duration,
+    within("5s", "10m"),
+    AfterValidator(_whole),
+    WithJsonSchema({"type": "string", "pattern": "^(([5-9]|[1-9][0-9]|[1-5][0-9]{2}|600)s|([1-9]|10)m)$"}),
+]
+Limit = Annotated[
+    Duration,
+    within("1m", "24h"),
+    AfterValidator(_whole),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^([6-9][0-9]s|[1-9][0-9]{2,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)$"}
+    ),
+]
 
 
 class CallOptions(Input):

@@ -31,10 +31,11 @@ def _id(value: Any) -> int:
     raise ValueError("is not the id of a call")
 
 
+_ID_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]})
 CallId = Annotated[
     int,
     BeforeValidator(_id),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]}),
+    _ID_SCHEMA,
 ]
 
 
@@ -43,7 +44,7 @@ class CallPath(Input):
 
 
 class RecordingPath(CallPath):
-    n: Annotated[int, BeforeValidator(_id), WithJsonSchema({"type": "integer", "minimum": 1, "examples": [1]})]
+    n: Annotated[int, BeforeValidator(_id), _ID_SCHEMA]
 
 
 class ListCalls(Paging):
