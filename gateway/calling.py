@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from gateway.calls import AskPin, Callee, CallOutcome, Connect, Refuse, Screen, TakeMessage
 from gateway.numbers import is_e164, is_never_rung
@@ -37,9 +37,6 @@ class CallOptions:
     missed_text: bool  #: a text tells the callees that they missed a call
 
 
-OPTIONS = tuple(one.name for one in fields(CallOptions))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How a call is routed: all that its later turns need. Nobody's number is in it."""
@@ -52,7 +49,8 @@ class Plan:
 
     def write(self) -> str:
         """Return it as JSON."""
-        return json.dumps(asdict(self))
+        said = {name: getattr(self.options, name) for name in _OPTIONS}  # `asdict` copies for as long as the rest takes
+        return json.dumps({name: getattr(self, name) for name in _PLAN} | {"options": said})
 
     @property
     def spoken(self) -> bool:
@@ -63,6 +61,10 @@ class Plan:
     def speaks_after(self) -> bool:
         """Whether the caller hears us if nobody answers."""
         return self.options.voicemail or bool(self.options.unanswered)
+
+
+_OPTIONS = tuple(one.name for one in fields(CallOptions))
+_PLAN = tuple(one.name for one in fields(Plan) if one.name != "options")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

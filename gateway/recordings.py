@@ -16,8 +16,10 @@ from gateway.calls import Audio, CallOutcome, Recording, RecordingKind, Recordin
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RecordingUnknown, RetryableSendError, SendError
 from gateway.logs import log_bug
+from gateway.numbers import without_numbers
 from gateway.past import Call, RecordingKept
 from gateway.settings import Settings
+from gateway.storable import storable
 from gateway.store import Store, Tx
 
 log = logging.getLogger(__name__)
@@ -109,7 +111,7 @@ def _delete(carrier: Carrier | None, call: Call, one: RecordingKept) -> tuple[bo
     try:
         carrier.delete_recording(_named(call, one))
     except PermanentSendError as error:
-        return False, error.code or type(error).__name__
+        return False, without_numbers(storable(str(error.code)))[:40] or type(error).__name__
     except (RetryableSendError, CarrierMisconfigured):
         return True, ""
     except Exception as error:

@@ -258,6 +258,28 @@ def test_that_the_whole_call_is_answered_tells_something_unless_we_speak(
     assert last(client)["state"] == state
 
 
+def test_who_talked_has_missed_nothing_however_the_end_is_called(client: Client) -> None:
+    open_(client, calls={"missed_text": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    phone.tell("ended", outcome="canceled", seconds=5)
+    phone.tell("ended", 1, outcome="canceled")
+    assert (last(client)["outcome"], last(client)["seconds"], texts(client)) == ("completed", 5, [])
+
+
+def test_that_a_call_we_spoke_in_is_completed_is_no_more_than_a_guess(client: Client) -> None:
+    open_(client)
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("ended", outcome="completed", seconds=9)
+    assert (last(client)["state"], last(client)["outcome"]) == ("ended", "unknown")
+    phone.tell("answered", 1)
+    assert (last(client)["outcome"], last(client)["answered_by"]) == ("completed", BOB)
+    other = Phone(client, ANN, ANNS, ref="c-2")
+    other.tell("ended", outcome="completed", seconds=9)
+    other.report()
+    assert (last(client)["outcome"], last(client)["seconds"]) == ("no_answer", None)
+
+
 @pytest.mark.both_databases
 def test_a_call_whose_end_nobody_tells_is_taken_as_over(client: Client, clock: SettableClock) -> None:
     open_(client, calls={"ring": "10s", "limit": "1m"})
@@ -419,9 +441,17 @@ def test_pins_are_never_answered_and_stand_for_one_on_a_mask(client: Client) -> 
     answer = client("POST", "/v1/sessions", json={"participants": same})
     document = refused(answer, 409, "pin-taken")
     assert (document["errors"][0]["pointer"], "2468" in answer.text) == ("/participants/0/pin", False)
-    anywhere = [{"number": CARL, "pin": "2468"}, {"number": EVE}]
+    anywhere = {"participants": [{"number": CARL, "pin": "2468"}, {"number": EVE}]}
+
+    def set_state(state: str) -> None:
+        for mask in (BOBS, CARLS):
+            assert client("PATCH", f"/v1/pool/{mask}", json={"state": state}).status == 200
+
+    set_state("draining")
+    refused(client("POST", "/v1/sessions", json=anywhere), 409, "no-number-free")
+    set_state("active")
     for _ in range(2):  # another mask is chosen, while there is one
-        answer = client("POST", "/v1/sessions", json={"participants": anywhere})
+        answer = client("POST", "/v1/sessions", json=anywhere)
         assert answer.status == 201, answer
         assert answer.json()["legs"][0]["mask"] != ANNS
     twins = [{"number": CARL, "pin": "1357"}, {"number": EVE, "pin": "1357"}]

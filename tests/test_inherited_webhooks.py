@@ -304,6 +304,19 @@ def test_a_call_is_connected_as_the_mask(client: Client, number: str, caller: st
     assert caller not in answer.text
 
 
+def test_how_a_call_goes_on_is_told_at_a_url_of_its_own(client: Client) -> None:
+    bind(client)
+    connect = call(client, ANN).json()["sections"]["main"][0]["connect"]
+    path = connect["call_state_url"].removeprefix("http://gw.example.com")
+    assert path.startswith("/webhooks/signalwire/call-")
+    params = {"call_id": "of-the-callee", "call_state": "ended", "end_reason": "busy"}
+    event = {"event_type": "calling.call.state", "params": params}
+    assert client("POST", path, json=event).status == 200  # unsigned, and without the token
+    assert client("POST", path.replace("call-", "call-x"), json=event).status == 403
+    [shown] = client("GET", "/v1/calls").json()["data"]
+    assert [shown["outcome"], shown["legs"][0]["outcome"]] == ["busy", "busy"]
+
+
 @pytest.mark.parametrize("caller", [CARL, "anonymous", "sip:ann@example.com", ""])
 def test_an_unmatched_call_hears_words_and_is_hung_up(client: Client, caller: str) -> None:
     bind(client)
