@@ -18,7 +18,6 @@ from gateway.errors import CarrierMisconfigured, PermanentSendError, RecordingUn
 from gateway.logs import log_bug
 from gateway.numbers import without_numbers
 from gateway.past import Call, RecordingKept
-from gateway.settings import Settings
 from gateway.storable import storable
 from gateway.store import Store, Tx
 
@@ -54,9 +53,9 @@ def _is(kept: RecordingKept, event: RecordingReport) -> bool:
 # --- listening ----------------------------------------------------------------------------------
 
 
-def is_kept(one: RecordingKept, settings: Settings, now: int) -> bool:
-    """Return whether a recording may still be listened to."""
-    in_time = not settings.keep_recordings_ms or one.at + settings.keep_recordings_ms > now
+def is_kept(one: RecordingKept, keep_ms: int, now: int) -> bool:
+    """Return whether a recording may still be listened to, where they are kept for `keep_ms` (0: for ever)."""
+    in_time = not keep_ms or one.at + keep_ms > now
     return one.state == RecordingState.READY.value and in_time
 
 

@@ -128,7 +128,7 @@ class Gateway:
 def courier(store: Store, settings: Settings, clock: Clock = now_ms) -> Courier | None:
     """Return who sends callbacks, which show what `/v1` does; None where nobody wants any."""
     full = settings.callback_numbers == "full"
-    write = partial(written, full=full)
+    write = partial(written, full=full, keep_ms=settings.keep_recordings_ms)
     return Courier(store, settings, write, clock=clock) if settings.callback_endpoints else None
 
 

@@ -25,6 +25,7 @@ from gateway.records import MessageState, NumberState
 from gateway.remote import VARIABLES
 from gateway.server import Gateway
 from gateway.settings import read_settings
+from gateway.store import NewCall, Routed
 from gateway.web.v1 import message_models, pool_models
 
 TN = [f"+1206555{n:04}" for n in range(100, 110)]
@@ -297,11 +298,13 @@ def test_opt_outs_are_added_listed_and_removed(cli: Cli) -> None:
 
 
 def test_calls_are_listed(cli: Cli, running: Gateway, session: dict[str, Any]) -> None:
-    call = {"carrier": "signalwire", "ref": "call-1", "mask": TN[0], "caller": ANN, "session": session["id"]}
-    running.store.write(lambda tx: tx.add_call(**call, outcome="refused", reason="no_calls", now=1))
+    call = NewCall(carrier="signalwire", ref="call-1", key="", mask=TN[0], caller=ANN)
+    routed = Routed(state="ended", session=session["id"], reason="no_calls")
+    running.store.write(lambda tx: tx.add_call(call, routed, 1))
     assert [one["reason"] for one in cli.lines("calls", "list", "--participant", ANN)] == ["no_calls"]
-    assert ["refused", ANN, TN[0]] == table(cli("calls", "list").stdout)[1][3:6]
-    assert cli("calls", "list", "--outcome", "connected").stderr == "No calls.\n"
+    assert [*table(cli("calls", "list").stdout)[1][3:5], ANN] == ["ended", "refused", ANN]
+    assert cli("calls", "list", "--outcome", "completed").stderr == "No calls.\n"
+    assert cli("calls", "list", "--state", "ringing").stderr == "No calls.\n"
 
 
 # --- what is refused, and what it is called ---------------------------------------------------------------

@@ -16,11 +16,12 @@ from gateway.cli.refusals import Unavailable, named
 from gateway.cli.view import moment, words
 
 KINDS = (
-    "call.connected", "call.refused", "carrier.paused", "carrier.resumed", "message.blocked", "message.delivered",
-    "message.expired", "message.failed", "message.parked", "message.received", "message.replayed", "message.sent",
-    "message.suppressed", "message.undelivered", "number.unknown", "opt_in", "opt_out", "pool.low", "session.changed",
-    "session.ended", "session.expired", "session.extended", "session.opened", "session.participant_replaced",
-    "session.refused", "session.reopened",
+    "call.answered", "call.connected", "call.ended", "call.missed", "call.refused", "carrier.paused", "carrier.resumed",
+    "message.blocked", "message.delivered", "message.expired", "message.failed", "message.parked", "message.received",
+    "message.replayed", "message.sent", "message.suppressed", "message.undelivered", "number.unknown", "opt_in",
+    "opt_out", "pool.low", "recording.deleted", "recording.kept", "recording.ready", "session.changed", "session.ended",
+    "session.expired", "session.extended", "session.opened", "session.participant_replaced", "session.refused",
+    "session.reopened",
 )  # fmt: skip
 WAIT = 25  #: seconds that one request waits for an event
 PAUSE = 1.0  #: seconds before the next request, where the gateway did not wait, or was not there

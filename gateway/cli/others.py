@@ -19,16 +19,26 @@ _OPT_OUTS = (
 )
 _CALLS = (
     field("id"),
-    when("at", "at"),
+    when("started_at", "at"),
+    field("state"),
     field("outcome"),
+    field("seconds"),
     field("participant"),
     field("mask"),
     field("carrier"),
     field("session"),
     field("reason"),
 )
+_STATES = ("asked", "ringing", "answered", "message", "ended")
+_OUTCOMES = ("refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown")
 _WHERE = named(
-    number="NUMBER", participant="NUMBER", mask="--mask", session="--session", carrier="--carrier", outcome="--outcome"
+    number="NUMBER",
+    participant="NUMBER",
+    mask="--mask",
+    session="--session",
+    carrier="--carrier",
+    state="--state",
+    outcome="--outcome",
 )
 
 
@@ -90,7 +100,8 @@ def calls() -> None:
 @click.option("--participant", metavar="NUMBER", help="Of this person.")
 @click.option("--mask", metavar="NUMBER", help="To this mask.", shell_complete=completing.numbers)
 @click.option("--carrier", metavar="NAME", help="Of this carrier.", shell_complete=completing.carriers)
-@click.option("--outcome", type=click.Choice(("connected", "refused")), help="Of this outcome.")
+@click.option("--state", type=click.Choice(_STATES), help="That have come so far.")
+@click.option("--outcome", type=click.Choice(_OUTCOMES), help="Of this outcome.")
 @remote
 @listed
 def list_calls(api: Api, most: int | None, as_json: bool, **filters: Any) -> None:

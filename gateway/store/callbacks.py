@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from gateway.callbacks.records import Callback, CallbackState, Draft, EndpointState, Verdict
 from gateway.retry import Circuit
 from gateway.store.db import Row, Statement
-from gateway.store.pins import PinUnit
 from gateway.store.outbox import NEVER
+from gateway.store.pins import PinUnit
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
 SWEEP = 200  #: callbacks that go in one unit of work at most

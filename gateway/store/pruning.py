@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from gateway.store.callback_lists import CallbackListUnit
 from gateway.store.db import Statement
-from gateway.store.pins import PinUnit
 
 STEP = 500  #: rows looked at in one unit of work at most: it holds up all others
 

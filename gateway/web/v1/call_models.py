@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -11,7 +11,6 @@ from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
 from gateway.records import Leg
 from gateway.store import Tx
-from gateway.web.v1.operations import Call
 from gateway.web.v1.types import E164, Output, Time
 
 State = Literal["asked", "ringing", "answered", "message", "ended"]
@@ -71,8 +70,8 @@ class CallRecord(Output):
     carrier_ref: str | None
 
 
-def shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
-    """Return a call as it is answered."""
+def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
+    """Return a call as v1 shows it at `now` (ms UTC), where recordings are kept for `keep_ms` (0: for ever)."""
     plan = calling.read_plan(one.plan)
     legs = {leg.position: leg for leg in tx.session(one.session).legs} if plan is not None else {}
     parts = {part.position: part for part in tx.call_legs(one.id)}
@@ -95,7 +94,7 @@ def shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
         answered_at=one.answered_at,
         ended_at=one.ended_at,
         seconds=one.seconds,
-        recordings=[_recording(n, each, call) for n, each in kept],
+        recordings=[_recording(n, each, keep_ms, now) for n, each in kept],
         carrier_ref=one.carrier_ref or None,
     )
 
@@ -114,9 +113,8 @@ def _leg(leg: Leg, part: CallLeg | None) -> RungLeg:
     )
 
 
-def _recording(n: int, one: RecordingKept, call: Call[Any, Any, Any]) -> Recording:
-    keep = call.context.settings.keep_recordings_ms
-    gone = not recordings.is_kept(one, call.context.settings, call.now)
+def _recording(n: int, one: RecordingKept, keep: int, now: int) -> Recording:
+    gone = not recordings.is_kept(one, keep, now)
     return Recording.model_validate(
         {
             "n": n,

@@ -69,16 +69,20 @@ def list_calls(tx: Tx, call: Call[Nothing, ListCalls, Nothing]) -> Answer:
     (before,) = paging.after(call, int) or (GREATEST,)
     found, last = tx.call_page(wanted, int(before), asked.limit)
     next = paging.write(call, None if last is None else (last,))
-    return Answer(body=Page[CallRecord](data=[shown(tx, one, call) for one in found], next=next))
+    return Answer(body=Page[CallRecord](data=[_shown(tx, one, call) for one in found], next=next))
 
 
 def get_call(tx: Tx, call: Call[CallPath, Nothing, Nothing]) -> Answer:
-    return Answer(body=shown(tx, tx.find_call(call.path.id), call))
+    return Answer(body=_shown(tx, tx.find_call(call.path.id), call))
+
+
+def _shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
+    return shown(tx, one, call.context.settings.keep_recordings_ms, call.now)
 
 
 def play_recording(seats: Seats, call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
     record, one = call.context.store.read(lambda tx: _find(tx, call))
-    if not recordings.is_kept(one, call.context.settings, call.now):
+    if not recordings.is_kept(one, call.context.settings.keep_recordings_ms, call.now):
         raise RecordingUnknown("there is nothing to be heard, or not any more")
     try:
         return Answer(body=seats.open(call.context, record, one))

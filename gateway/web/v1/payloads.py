@@ -7,12 +7,12 @@ import logging
 
 from pydantic import Field
 
-from gateway.errors import SessionUnknown
+from gateway.errors import CallUnknown, SessionUnknown
 from gateway.logs import log_bug
 from gateway.numbers import masked
 from gateway.store import Row, Tx
-from gateway.web.v1 import calls, events, messages, session_handlers
-from gateway.web.v1.calls import CallRecord
+from gateway.web.v1 import call_models, events, messages, session_handlers
+from gateway.web.v1.call_models import CallRecord
 from gateway.web.v1.events import Event
 from gateway.web.v1.message_models import Message
 from gateway.web.v1.session_models import Session
@@ -27,8 +27,8 @@ class EventData(Event):
     """An event, and what it is about."""
 
     resource: Session | Message | CallRecord | None = Field(
-        description="The session of `session.*`, the message of `message.*`, the call of `call.*`, as it was soon "
-        "after. Participants' numbers are masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
+        description="The session of `session.*`, the message of `message.*`, the call of `call.*` and `recording.*`, as it "
+        "was soon after. Participants' numbers are masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
     )
 
 
@@ -40,9 +40,12 @@ class Payload(Output):
     data: EventData
 
 
-def written(tx: Tx, row: Row, *, full: bool) -> str:
-    """Return the body of the callback about an event, as JSON in ASCII: with participants' numbers if `full`."""
-    resource = _resource_or_log(tx, row)
+def written(tx: Tx, row: Row, *, full: bool, keep_ms: int = 0) -> str:
+    """Return the body of the callback about an event, as JSON in ASCII: with participants' numbers if `full`.
+
+    `keep_ms`: for how long recordings are kept; 0: for ever.
+    """
+    resource = _resource_or_log(tx, row, keep_ms)
     if resource is not None and not full:
         resource = _masked(resource)
     event = EventData(**dict(events.shown(row)), resource=resource)
@@ -50,26 +53,32 @@ def written(tx: Tx, row: Row, *, full: bool) -> str:
     return json.dumps(payload.model_dump(mode="json"), separators=(",", ":"))
 
 
-def _resource_or_log(tx: Tx, row: Row) -> Resource | None:
+def _resource_or_log(tx: Tx, row: Row, keep_ms: int) -> Resource | None:
     """Return what an event is about. What cannot be shown must not keep all that happened later from being told."""
     try:
-        return _resource(tx, row)
+        return _resource(tx, row, keep_ms)
     except (ValueError, KeyError, TypeError) as error:  # pydantic's are ValueErrors
         log_bug(log, "what a callback is about", error)
         return None
 
 
-def _resource(tx: Tx, row: Row) -> Resource | None:
+def _resource(tx: Tx, row: Row, keep_ms: int) -> Resource | None:
     of, about = row["kind"].partition(".")[0], row["message"]
     if of == "session" and row["session"]:
         return _session(tx, row["session"])
-    if of == "call" and about is not None:
-        call = tx.call(about)
-        return None if call is None else calls.shown(call)
+    if of in ("call", "recording") and about is not None:
+        return _call(tx, about, keep_ms, row["at"])
     if of == "message" and about is not None:
         message = tx.inbound(about) if row["kind"] == "message.received" else tx.outbound(about)
         return None if message is None else messages.shown(message)
     return None
+
+
+def _call(tx: Tx, id: int, keep_ms: int, now: int) -> CallRecord | None:
+    try:
+        return call_models.shown(tx, tx.find_call(id), keep_ms, now)
+    except CallUnknown:
+        return None
 
 
 def _session(tx: Tx, id: str) -> Session | None:
@@ -83,4 +92,16 @@ def _masked(resource: Resource) -> Resource:
     if isinstance(resource, Session):
         legs = [leg.model_copy(update={"participant": masked(leg.participant)}) for leg in resource.legs]
         return resource.model_copy(update={"legs": legs})
+    if isinstance(resource, CallRecord):
+        return _masked_call(resource)
     return resource.model_copy(update={"participant": masked(resource.participant)})
+
+
+def _masked_call(call: CallRecord) -> CallRecord:
+    return call.model_copy(
+        update={
+            "participant": masked(call.participant),
+            "legs": [leg.model_copy(update={"participant": masked(leg.participant)}) for leg in call.legs],
+            "answered_by": masked(call.answered_by) if call.answered_by is not None else None,
+        }
+    )
