@@ -105,9 +105,10 @@ def test_a_tail_goes_on_across_a_restart_without_a_gap_or_a_repeat(tmp_path: Pat
                 tail.until(8)
     events = [json.loads(line) for line in tail.lines]
     assert [one["session"] for one in events] == [id for id in ids for _ in range(2)]
-    assert len(tail.errors) == 2, tail.errors
-    assert "Trying until it answers" in tail.errors[0]
-    assert tail.errors[1] == "gateway: it answers again\n"
+    away, back = tail.errors[::2], tail.errors[1::2]  # once each time it is away: on a busy machine that may be twice
+    assert len(away) == len(back) <= 2, tail.errors
+    assert all("Trying until it answers" in line for line in away), tail.errors
+    assert set(back) == {"gateway: it answers again\n"}
 
 
 def test_a_tail_begins_now_unless_told_otherwise_and_prints_what_is_wanted(cli: Cli) -> None:
