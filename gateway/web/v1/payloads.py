@@ -27,8 +27,8 @@ class EventData(Event):
     """An event, and what it is about."""
 
     resource: Session | Message | CallRecord | None = Field(
-        description="The session of `session.*`, the message of `message.*`, the call of `call.*` and `recording.*`, as it "
-        "was soon after. Participants' numbers are masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
+        description="The session of `session.*`, the message of `message.*`, the call of `call.*` and `recording.*`, "
+        "as it was soon after. Participants' numbers are masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
     )
 
 
