@@ -91,7 +91,7 @@ def test_neither_urls_nor_secrets_show(settings: Make) -> None:
 KINDS_OF = [
     ("", frozenset()),
     ("opt_out", {"opt_out"}),
-    ("call.*,opt_in", {"call.connected", "call.refused", "opt_in"}),
+    ("carrier.*,opt_in", {"carrier.paused", "carrier.resumed", "opt_in"}),
     ("session.*", {kind for kind in KINDS if kind.startswith("session.")}),
 ]
 

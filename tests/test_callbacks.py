@@ -15,15 +15,17 @@ from receivers import OTHER_SECRET, SECRET, TAKEN, Got, Receiver, Reply, receivi
 from scripted import Scripted
 from wsgi import Client, SettableClock
 
-from gateway import inbound
+from gateway import inbound, inbound_calls
+from gateway.call_course import Line
 from gateway.callbacks.courier import Courier
 from gateway.callbacks.records import CallbackState, Draft, Verdict
+from gateway.calls import InboundCall
 from gateway.checks import Mark, callback_findings
 from gateway.clock import now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.greeting import first_words
-from gateway.messages import InboundCall, InboundMessage
+from gateway.messages import InboundMessage
 from gateway.pruning import Pruner
 from gateway.records import Kind, Outgoing
 from gateway.server import courier as courier_of
@@ -540,7 +542,8 @@ def conversation(
         told = InboundMessage(carrier_ref="t", sender=ANN, recipient=MASK, text=TEXT)
         rung = InboundCall(carrier_ref="c", caller=ANN, called=MASK)
         store.write(lambda tx: inbound.message(tx, carrier, told, chosen, now_ms()))
-        store.write(lambda tx: inbound.call(tx, carrier, rung, chosen, now_ms()))
+        line = Line(carrier=carrier, settings=chosen, now=now_ms())
+        store.write(lambda tx: inbound_calls.call(tx, line, rung))
         store.write(lambda tx: tx.add_event("message.sent", now_ms(), session=opened.json()["id"], message=1))
         return str(opened.json()["id"])
 

@@ -10,15 +10,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
 from commands import ADMIN, FAILS, OPERATOR, READER, Cli, served
 from program import until
 
-from gateway import feed, replay
-from gateway.cli import REMOTE, events, main, messages, pool, replaying
+from gateway import kinds, replay
+from gateway.cli import REMOTE, events, main, messages, others, pool, replaying
 from gateway.cli.frame import Exit
 from gateway.cli.importing import MOST
 from gateway.records import MessageState, NumberState
@@ -26,7 +26,7 @@ from gateway.remote import VARIABLES
 from gateway.server import Gateway
 from gateway.settings import read_settings
 from gateway.store import NewCall, Routed
-from gateway.web.v1 import message_models, pool_models
+from gateway.web.v1 import call_models, message_models, pool_models
 
 TN = [f"+1206555{n:04}" for n in range(100, 110)]
 ANN, BOB, CARL, DAN = (f"+120655501{n}" for n in range(81, 85))
@@ -74,7 +74,9 @@ def test_choices_are_those_of_the_api() -> None:
     assert {*replaying.STATES} == {one.value for one in message_models.Replayable}
     assert {MessageState(one) for one in replaying.STATES} == replay.REPLAYABLE
     assert [*replaying.UNLESS_SAID] == [one.value for one in message_models.ReplayMessages().states]
-    assert {*events.KINDS} == feed.KINDS
+    assert {*events.KINDS} == kinds.KINDS
+    assert {*others.STATES} == {*get_args(call_models.State)}
+    assert {*others.OUTCOMES} == {*get_args(call_models.Outcome)}
     assert pool_models.MOST == MOST
 
 
@@ -343,7 +345,7 @@ WRONG = [
     (["explain", TN[0], "--from", "me"], 2, "  --from: not a phone number"),
     (["events", "tail", "--session", "x"], 2, "  --session: "),
     (["events", "tail", "--since", "1", "--from-start"], 2, "are not for the same tail"),
-    (["events", "tail", "--kind", "party"], 2, "'party' is not one of 'call.connected'"),
+    (["events", "tail", "--kind", "party"], 2, "'party' is not one of 'call.answered'"),
     (["opt-outs", "add", CARL, "--mask", TN[9]], 3, "  --mask: the number is not in the pool"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from gateway.errors import CarrierMisconfigured, PermanentSendError, RetryableSe
 from gateway.recording_sweep import RecordingSweep
 from gateway.store import Tx
 from gateway.store.pruning import PRUNED
+from gateway.web.v1.payloads import written
 
 DAY = 24 * 60
 
@@ -374,3 +376,21 @@ def test_the_dispatcher_sweeps_by_itself(voice: Voice, serve: Callable[..., Clie
     until(lambda: not voice.kept, "the recording is deleted")
     client.context.dispatcher.stop()  # waits for the sweep
     assert last(client)["recordings"][0]["state"] == "deleted"
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_callbacks_show_a_call_with_numbers_masked_unless_they_are_asked_for(client: Client, full: bool) -> None:
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("ended", 1, outcome="completed", seconds=3)
+    phone.report("recording")
+    rows = client.context.store.read(lambda tx: tx.events())
+    bodies = [json.loads(client.context.store.read(partial(written, row=row, full=full))) for row in rows]
+    of_calls = {one["type"]: one["data"]["resource"] for one in bodies if one["type"][:4] in ("call", "reco")}
+    assert of_calls.keys() == {"call.connected", "call.answered", "call.ended", "recording.ready"}
+    for shown in of_calls.values():
+        assert shown["outcome"] == "completed"
+        said = json.dumps(shown)
+        assert [number in said for number in (ANN, BOB)] == [full, full]
+        assert "carrier.example" not in said
+    assert [one["state"] for one in of_calls["recording.ready"]["recordings"]] == ["ready"]

@@ -29,8 +29,8 @@ _CALLS = (
     field("session"),
     field("reason"),
 )
-_STATES = ("asked", "ringing", "answered", "message", "ended")
-_OUTCOMES = ("refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown")
+STATES = ("asked", "ringing", "answered", "message", "ended")
+OUTCOMES = ("refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown")
 _WHERE = named(
     number="NUMBER",
     participant="NUMBER",
@@ -100,8 +100,8 @@ def calls() -> None:
 @click.option("--participant", metavar="NUMBER", help="Of this person.")
 @click.option("--mask", metavar="NUMBER", help="To this mask.", shell_complete=completing.numbers)
 @click.option("--carrier", metavar="NAME", help="Of this carrier.", shell_complete=completing.carriers)
-@click.option("--state", type=click.Choice(_STATES), help="That have come so far.")
-@click.option("--outcome", type=click.Choice(_OUTCOMES), help="Of this outcome.")
+@click.option("--state", type=click.Choice(STATES), help="That have come so far.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Of this outcome.")
 @remote
 @listed
 def list_calls(api: Api, most: int | None, as_json: bool, **filters: Any) -> None:
