@@ -9,6 +9,7 @@ import bottle
 
 from gateway.web.context import Context
 from gateway.web.v1 import callbacks, calls, carriers, docs, events, masks, messages, openapi, opt_outs, pool, sessions
+from gateway.web.v1.late import Late
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.payloads import Payload
 from gateway.web.v1.routes import make_routes
@@ -25,18 +26,25 @@ def make_app(context: Context) -> bottle.Bottle:
 
 
 def table(context: Context) -> Table:
-    """Return every operation there is, those that describe the others too."""
+    """Return every operation there is, those that describe the others too.
+
+    They are described when somebody first asks: that takes longer than all else of a start.
+    """
     resources: Table = tuple(one for resource in RESOURCES for one in resource.operations(context))
-    described = (*resources, _describing(""))
-    document = json.dumps(openapi.document(described, context.carriers, Payload))
-    return (*resources, _describing(document), *docs.operations(json.loads(document)))
+
+    def described() -> str:
+        every = (*resources, _describing(document))
+        return json.dumps(openapi.document(every, context.carriers, Payload))
+
+    document = Late(described)
+    return (*resources, _describing(document), *docs.operations(document))
 
 
-def _describing(document: str) -> Operation[Any, Any, Any]:
+def _describing(document: Late) -> Operation[Any, Any, Any]:
     """Return the operation that answers with the document, which describes that one as well."""
 
     def show_openapi(call: Call[Nothing, Nothing, Nothing]) -> Answer:
-        return Answer(body=document)
+        return Answer(body=document.text)
 
     return Operation(
         method="GET",

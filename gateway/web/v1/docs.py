@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from typing import Any
 
+from gateway.web.v1.late import Late
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.problems import every_type
 
@@ -20,19 +22,20 @@ _HEADERS = {
 }
 
 
-def operations(document: Json) -> tuple[Operation[Any, Any, Any], ...]:
-    """Return the pages that explain `document`, and what they need."""
-    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+def operations(document: Late) -> tuple[Operation[Any, Any, Any], ...]:
+    """Return the pages that explain `document`, a JSON text, and what they need."""
+    style = Late(lambda: files(__package__).joinpath("style.css").read_text(encoding="utf-8"))
+    explained = Late(lambda: page(json.loads(document.text)))
     return (
-        _page("/v1/docs", "show_docs", "Explain this API to people", page(document), _HTML),
-        _page("/v1/docs/problems", "show_problems", "Explain the problems", problems(), _HTML),
+        _page("/v1/docs", "show_docs", "Explain this API to people", explained, _HTML),
+        _page("/v1/docs/problems", "show_problems", "Explain the problems", Late(problems), _HTML),
         _page("/v1/docs/style.css", "show_style", "The pages' stylesheet", style, "text/css; charset=utf-8"),
     )
 
 
-def _page(path: str, id: str, summary: str, text: str, media_type: str) -> Operation[Any, Any, Any]:
+def _page(path: str, id: str, summary: str, late: Late, media_type: str) -> Operation[Any, Any, Any]:
     def show(call: Call[Nothing, Nothing, Nothing]) -> Answer:
-        return Answer(body=text, headers=_HEADERS)
+        return Answer(body=late.text, headers=_HEADERS)
 
     return Operation(
         method="GET",
