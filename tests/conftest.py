@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fresh import prepared
 from postgres import Server
 from scripted import Scripted
 from wsgi import Client, SettableClock
@@ -61,7 +62,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """Return a store: an SQLite file, or a schema of PostgreSQL where a test is marked `both_databases`."""
-    store = Store(database_url)
+    store = Store(prepared(database_url))
     yield store
     store.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from faces.flowroute import FlowrouteFace
 from faces.signalwire import SignalWireFace
+from fresh import prepared
 from gateway_flowroute import Flowroute
 from gateway_signalwire import SignalWire
 from gateway_simulator import Simulator
@@ -65,7 +66,9 @@ def gateway(folder: Path, carriers: Mapping[str, Carrier], **variables: str) -> 
         "GATEWAY_WEBHOOK_TOKEN": TOKEN,
         "GATEWAY_RETRY_BASE": "20ms",
     }
-    running = Gateway(read_settings(**given | variables), carriers)
+    settings = read_settings(**given | variables)
+    prepared(settings.database_url)
+    running = Gateway(settings, carriers)
     running.start()
     try:
         yield running
