@@ -1,70 +1,102 @@
-"""How many webhooks are acknowledged, on disk, beside what bare Bottle on waitress answers without doing anything."""
+"""*ack* and *route*: webhooks answered, on disk, beside what bare Bottle on waitress answers without doing anything.
+
+Real processes on real sockets, on SQLite; the load comes from another process. Each round has a turn of each, so that
+what else the machine does is everybody's. Ratios are of requests a second, and compare within one run only.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
 import statistics
 import tempfile
-from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from stage import HERE, Json, gateway, load, run, write_requests
+from benchmarks.stage import HERE, WEBHOOKS, Json, gateway, load, run, write_requests
+from rich.console import Console
+from rich.table import Table
 
-MANY = 400_000  #: webhooks at hand: each is used once
+BARE = "bare Bottle on waitress"
 
 
-def main(seconds: float = 2.0, rounds: int = 3, pairs: int = 500) -> None:
+@dataclass
+class Target:
+    """What is asked, with requests of which each is sent once."""
+
+    name: str
+    url: str
+    requests: Path
+    used_up: bool  #: by an answer: a webhook that is sent again is a repeat
+    used: int = 0
+    found: list[Json] = field(default_factory=list)
+
+    def ask(self, *options: str) -> Json:
+        """Make load and return what came of it."""
+        one = load(self.requests, self.url, "--skip", str(self.used), *options)
+        if self.used_up:
+            self.used += one["answered"] + one["broken"] + 256
+        assert set(one["statuses"]) == {"200"}, one
+        return one
+
+    def median(self, what: str) -> float:
+        """Return the median of all rounds."""
+        return statistics.median(one[what] for one in self.found)
+
+
+def texts(given: list[str]) -> None:
+    """Texts acknowledged, with sending paused."""
+    _main("ack", [kind for kind in WEBHOOKS if "text" in kind], given)
+
+
+def calls(given: list[str]) -> None:
+    """Calls routed, and written down."""
+    _main("route", [kind for kind in WEBHOOKS if "call" in kind], given)
+
+
+def _main(name: str, kinds: list[str], given: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=500, help="sessions of two, each on a number of its own")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--fresh", action="store_true", help="a connection for each request")
+    asked = parser.parse_args(given)
+    loads = ["--seconds", str(asked.seconds), "--connections", str(asked.connections)]
+    loads += ["--fresh"] if asked.fresh else []
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when it began")
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bare = stack.enter_context(run(str(HERE / "bare.py")))
-        taker = stack.enter_context(run(str(HERE / "taker.py")))
-        targets: dict[str, tuple[str, Path]] = {}
-        for carrier in ("flowroute", "signalwire"):
-            for name, command in (
-                (f"{carrier}, sending paused", ["serve", "--no-dispatch"]),
-                (f"{carrier}, sending", ["serve"]),
-            ):
-                home = folder / name.replace(", ", "-").replace(" ", "-")
-                home.mkdir()
-                program, lanes = stack.enter_context(gateway(home, carrier, taker, pairs, *command))
-                targets[name] = (program.url, write_requests(home / "requests", carrier, lanes, MANY // 4))
-        targets["bare"] = (bare, targets["flowroute, sending paused"][1])
-        used: dict[str, int] = defaultdict(int)
-        found: dict[str, list[Json]] = defaultdict(list)
-        for _ in range(rounds):
-            for name, (url, requests) in targets.items():
-                one = load(
-                    requests,
-                    url,
-                    "--seconds",
-                    str(seconds),
-                    "--connections",
-                    "32",
-                    "--skip",
-                    str(used[name] if name != "bare" else 0),
-                )
-                used[name] += one["answered"] + one["broken"] + 64
-                found[name].append(one)
-        base = statistics.median(one["per_second"] for one in found["bare"])
-        for name, many in found.items():
-            rate = statistics.median(one["per_second"] for one in many)
-            half = load(
-                targets[name][1],
-                targets[name][0],
-                "--seconds",
-                str(seconds),
-                "--connections",
-                "32",
-                "--rate",
-                str(rate / 2),
-                "--skip",
-                str(used[name] if name != "bare" else 0),
-            )
-            print(
-                f"{name:28} {rate:8.0f}/s  {rate / base:5.2f}  p50 {statistics.median(o['p50_ms'] for o in many):6.1f}  p99 {statistics.median(o['p99_ms'] for o in many):6.1f}  half: p50 {half['p50_ms']:6.1f} p99 {half['p99_ms']:6.1f}  {many[0]['statuses']}",
-                flush=True,
-            )
+        targets = _targets(stack, kinds, asked)
+        for _ in range(asked.rounds):
+            for target in targets:
+                target.found.append(target.ask(*loads))
+        halves = [target.ask(*loads, "--rate", f"{target.median('per_second') / 2:.0f}") for target in targets]
+    _show(targets, halves)
+    print(f"load {os.getloadavg()[0]:.1f} when it ended")
 
 
-if __name__ == "__main__":
-    main()
+def _targets(stack: ExitStack, kinds: list[str], asked: argparse.Namespace) -> list[Target]:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maskgate-bench-")))
+    bare = stack.enter_context(run(str(HERE / "bare.py")))
+    many = int(asked.seconds * (asked.rounds + 1) * 5_000)
+    targets: list[Target] = []
+    for number, kind in enumerate(kinds):
+        home = folder / f"{number}"
+        home.mkdir()
+        served = gateway(home, WEBHOOKS[kind][0], "http://127.0.0.1:9", asked.pairs, "serve", "--no-dispatch")
+        program, lanes = stack.enter_context(served)
+        requests = write_requests(home / "requests", kind, lanes, many)
+        targets += [Target(kind, program.url, requests, used_up=True)]
+    return [Target(BARE, bare, targets[0].requests, used_up=False), *targets]
+
+
+def _show(targets: list[Target], halves: list[Json]) -> None:
+    base = targets[0].median("per_second")
+    table = Table("", "requests/s", "of bare", "p50 ms", "p99 ms", "p50 ms at half", "p99 ms at half", box=None)
+    for target, half in zip(targets, halves, strict=True):
+        rate = target.median("per_second")
+        times = [target.median("p50_ms"), target.median("p99_ms"), half["p50_ms"], half["p99_ms"]]
+        table.add_row(target.name, f"{rate:,.0f}", f"{rate / base:.2f}", *(f"{time:.1f}" for time in times))
+    Console(width=120).print(table)

@@ -1,4 +1,4 @@
-"""What everything is compared with: bare Bottle on waitress, answering a constant, with as many threads as the gateway."""
+"""What all is compared with: bare Bottle on waitress, answering a constant, with as many threads as the gateway."""
 
 from __future__ import annotations
 

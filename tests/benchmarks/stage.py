@@ -8,22 +8,19 @@ import hmac
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from fleet import ready, started
+from program import Program
+from town import Lane, meet
+
+from gateway.store import Store
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # the helpers of the tests
-
-from fleet import ready, started  # noqa: E402
-from program import Program, environment, until  # noqa: E402
-from town import Lane, meet  # noqa: E402
-
-from gateway.store import Store  # noqa: E402
 
 PUBLIC_URL = "http://gateway.example.com"
 SIGNING_KEY = "PSK_docs_0123456789abcdef"
@@ -66,6 +63,27 @@ def signalwire(number: int, lane: Lane) -> Json:
         "NumMedia": "0",
         "To": lane.mask,
     }
+    return _form(fields)
+
+
+def swml_call(number: int, lane: Lane) -> Json:
+    """Return SignalWire's signed webhook for a call, as JSON (`carriers.md` 3.2, 4.1)."""
+    people = {"from": lane.sender, "to": lane.mask, "from_number": lane.sender, "to_number": lane.mask}
+    call = {"call_id": f"{number:08x}-0000-4000-8000-000000000000", "direction": "inbound", "type": "phone", **people}
+    body = json.dumps({"call": {**call, "project_id": PROJECT}, "vars": {}, "envs": {}, "params": {}})
+    path = "/webhooks/signalwire"
+    signature = hmac.new(SIGNING_KEY.encode(), (PUBLIC_URL + path + body).encode(), hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Signalwire-SHA256-Signature": signature}
+    return {"path": path, "headers": headers, "body": body}
+
+
+def cxml_call(number: int, lane: Lane) -> Json:
+    """Return SignalWire's signed webhook for a call, as a form (`carriers.md` 3.1, 4.1)."""
+    call = {"CallSid": f"{number:08x}-0000-4000-8000-000000000000", "CallStatus": "ringing", "Direction": "inbound"}
+    return _form({"AccountSid": PROJECT, "ApiVersion": "2010-04-01", "From": lane.sender, "To": lane.mask, **call})
+
+
+def _form(fields: Mapping[str, str]) -> Json:
     path = "/webhooks/signalwire"
     signed = PUBLIC_URL + path + "".join(f"{name}{fields[name]}" for name in sorted(fields))
     signature = base64.b64encode(hmac.new(SIGNING_KEY.encode(), signed.encode(), hashlib.sha1).digest()).decode()
@@ -73,7 +91,13 @@ def signalwire(number: int, lane: Lane) -> Json:
     return {"path": path, "headers": headers, "body": urlencode(fields)}
 
 
-WEBHOOKS: Mapping[str, Callable[[int, Lane], Json]] = {"flowroute": flowroute, "signalwire": signalwire}
+#: By name: whose numbers they come to, and what makes one.
+WEBHOOKS: Mapping[str, tuple[str, Callable[[int, Lane], Json]]] = {
+    "flowroute text": ("flowroute", flowroute),
+    "signalwire text": ("signalwire", signalwire),
+    "signalwire call, SWML": ("signalwire", swml_call),
+    "signalwire call, cXML": ("signalwire", cxml_call),
+}
 
 
 @contextmanager
@@ -92,7 +116,7 @@ def run(*command: str) -> Iterator[str]:
 def gateway(
     folder: Path, carrier: str, taker: str, pairs: int, *command: str, **variables: str
 ) -> Iterator[tuple[Program, list[Lane]]]:
-    """Run `gateway <command>` on a database where so many pairs talk over numbers of `carrier`; yield it and the lanes."""
+    """Run `gateway <command>` where so many pairs talk over numbers of `carrier`; yield it and their lanes."""
     store = Store(f"sqlite:///{folder}/gateway.db")
     lanes = meet(store, pairs, carrier)
     store.close()
@@ -101,11 +125,11 @@ def gateway(
         yield ready(program), lanes
 
 
-def write_requests(path: Path, carrier: str, lanes: list[Lane], many: int) -> Path:
-    """Write so many different webhooks into a file, of all lanes in turn."""
+def write_requests(path: Path, kind: str, lanes: list[Lane], many: int) -> Path:
+    """Write so many different webhooks of a kind into a file, of all lanes in turn."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(many):
-            file.write(json.dumps(WEBHOOKS[carrier](number, lanes[number % len(lanes)])) + "\n")
+            file.write(json.dumps(WEBHOOKS[kind][1](number, lanes[number % len(lanes)])) + "\n")
     return path
 
 
