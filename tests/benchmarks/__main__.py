@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-from benchmarks import size
+from benchmarks import ack, size
 
-BENCHMARKS = {"size": size.main}
+BENCHMARKS = {"ack": ack.texts, "route": ack.calls, "size": size.main}
 
 
 def main() -> None:

@@ -1,0 +1,140 @@
+"""What the benchmarks play on: real programs in processes of their own, sessions in a database, requests in a file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fleet import ready, started
+from program import Program
+from town import Lane, meet
+
+from gateway.store import Store
+
+HERE = Path(__file__).parent
+
+PUBLIC_URL = "http://gateway.example.com"
+SIGNING_KEY = "PSK_docs_0123456789abcdef"
+PROJECT = "00000000-0000-4000-8000-000000000001"
+TOKEN = "a-webhook-token-for-benchmarks"
+
+#: Both carriers, configured and unpaced. `{taker}` is where their APIs are.
+VARIABLES = {
+    "GATEWAY_PUBLIC_URL": PUBLIC_URL,
+    "GATEWAY_WEBHOOK_TOKEN": TOKEN,
+    "GATEWAY_API_KEYS": "an-api-key-for-benchmarks",
+    "FLOWROUTE_ACCESS_KEY": "key",
+    "FLOWROUTE_SECRET_KEY": "secret",
+    "FLOWROUTE_RATE": "100000",
+    "SIGNALWIRE_SPACE": "example.signalwire.com",
+    "SIGNALWIRE_PROJECT_ID": PROJECT,
+    "SIGNALWIRE_API_TOKEN": "token",
+    "SIGNALWIRE_SIGNING_KEY": SIGNING_KEY,
+    "SIGNALWIRE_RATE": "100000",
+}
+
+Json = dict[str, Any]
+
+
+def flowroute(number: int, lane: Lane) -> Json:
+    """Return Flowroute's webhook for a text (`carriers.md` 1.3 b)."""
+    words = {"from": lane.sender[1:], "to": lane.mask[1:], "body": f"On my way, text {number}", "is_mms": False}
+    attributes = {**words, "direction": "inbound", "message_encoding": 0, "timestamp": "2026-01-02T03:04:39.39Z"}
+    body = json.dumps({"data": {"type": "message", "id": f"mdr2-{number:032x}", "attributes": attributes}})
+    return {"path": f"/webhooks/flowroute/{TOKEN}", "headers": {"Content-Type": "application/json"}, "body": body}
+
+
+def signalwire(number: int, lane: Lane) -> Json:
+    """Return SignalWire's signed webhook for a text (`carriers.md` 2.3, 4.1)."""
+    fields = {
+        "AccountSid": PROJECT,
+        "Body": f"On my way, text {number}",
+        "From": lane.sender,
+        "MessageSid": f"{number:08x}-0000-4000-8000-000000000000",
+        "NumMedia": "0",
+        "To": lane.mask,
+    }
+    return _form(fields)
+
+
+def swml_call(number: int, lane: Lane) -> Json:
+    """Return SignalWire's signed webhook for a call, as JSON (`carriers.md` 3.2, 4.1)."""
+    people = {"from": lane.sender, "to": lane.mask, "from_number": lane.sender, "to_number": lane.mask}
+    call = {"call_id": f"{number:08x}-0000-4000-8000-000000000000", "direction": "inbound", "type": "phone", **people}
+    body = json.dumps({"call": {**call, "project_id": PROJECT}, "vars": {}, "envs": {}, "params": {}})
+    path = "/webhooks/signalwire"
+    signature = hmac.new(SIGNING_KEY.encode(), (PUBLIC_URL + path + body).encode(), hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Signalwire-SHA256-Signature": signature}
+    return {"path": path, "headers": headers, "body": body}
+
+
+def cxml_call(number: int, lane: Lane) -> Json:
+    """Return SignalWire's signed webhook for a call, as a form (`carriers.md` 3.1, 4.1)."""
+    call = {"CallSid": f"{number:08x}-0000-4000-8000-000000000000", "CallStatus": "ringing", "Direction": "inbound"}
+    return _form({"AccountSid": PROJECT, "ApiVersion": "2010-04-01", "From": lane.sender, "To": lane.mask, **call})
+
+
+def _form(fields: Mapping[str, str]) -> Json:
+    path = "/webhooks/signalwire"
+    signed = PUBLIC_URL + path + "".join(f"{name}{fields[name]}" for name in sorted(fields))
+    signature = base64.b64encode(hmac.new(SIGNING_KEY.encode(), signed.encode(), hashlib.sha1).digest()).decode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X-SignalWire-Signature": signature}
+    return {"path": path, "headers": headers, "body": urlencode(fields)}
+
+
+#: By name: whose numbers they come to, and what makes one.
+WEBHOOKS: Mapping[str, tuple[str, Callable[[int, Lane], Json]]] = {
+    "flowroute text": ("flowroute", flowroute),
+    "signalwire text": ("signalwire", signalwire),
+    "signalwire call, SWML": ("signalwire", swml_call),
+    "signalwire call, cXML": ("signalwire", cxml_call),
+}
+
+
+@contextmanager
+def run(*command: str) -> Iterator[str]:
+    """Run a program of this folder and yield its URL."""
+    running = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        yield running.stdout.readline().split()[-1]
+    finally:
+        running.kill()
+        running.wait(30)
+
+
+@contextmanager
+def gateway(
+    folder: Path, carrier: str, taker: str, pairs: int, *command: str, **variables: str
+) -> Iterator[tuple[Program, list[Lane]]]:
+    """Run `gateway <command>` where so many pairs talk over numbers of `carrier`; yield it and their lanes."""
+    store = Store(f"sqlite:///{folder}/gateway.db")
+    lanes = meet(store, pairs, carrier)
+    store.close()
+    asked = VARIABLES | {"FLOWROUTE_API_URL": taker, "SIGNALWIRE_API_URL": taker} | variables
+    with started(folder, asked, *command) as program:
+        yield ready(program), lanes
+
+
+def write_requests(path: Path, kind: str, lanes: list[Lane], many: int) -> Path:
+    """Write so many different webhooks of a kind into a file, of all lanes in turn."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(many):
+            file.write(json.dumps(WEBHOOKS[kind][1](number, lanes[number % len(lanes)])) + "\n")
+    return path
+
+
+def load(requests: Path, url: str, *options: str) -> Json:
+    """Make load from a process of its own and return what came of it."""
+    command = [sys.executable, str(HERE / "load.py"), str(requests), url, *options]
+    done: Json = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return done
