@@ -46,8 +46,8 @@ def change(
 ) -> Session:
     """Change a session and return it as it is then.
 
-    Raises `SessionOver`; `PeopleRefused`, `NoNumberFree`, `PinTaken` or `WishRefused` about one of `asked.people`, by
-    its place there.
+    Raises `SessionOver`; `PeopleRefused`, `NoNumberFree`, `PairTaken`, `PinTaken` or `WishRefused` about one of
+    `asked.people`, by its place there.
     """
     sessions.refuse_over(session, now)
     _change_itself(tx, session, asked, now)

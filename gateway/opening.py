@@ -206,7 +206,10 @@ def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, n
 def replace_participant(
     tx: Tx, session: Session, position: int, number: str, carriers: Mapping[str, Carrier], settings: Settings, now: int
 ) -> Session:
-    """Let somebody take part from another number (E.164) from now on. Raises `PeopleRefused`, `NoNumberFree`."""
+    """Let somebody take part from another number (E.164) from now on.
+
+    Raises `PeopleRefused`, `NoNumberFree`, `PairTaken` with the session that the number means on the mask.
+    """
     others = [leg.participant for leg in session.others(position)]
     sessions.refuse_people(tx, [*others, number])
     if session.calls:

@@ -344,6 +344,18 @@ def test_a_change_that_cannot_be_made_is_refused_whole(
     assert client("GET", f"/v1/sessions/{session['id']}").json() == session
 
 
+def test_a_number_cannot_join_where_it_still_means_another_conversation(client: Client, clock: SettableClock) -> None:
+    first = open_(client, participants=people(ANN, BOB, mask=POOL[1]), exclusive=True)
+    post(client, first, "end", {})
+    second = open_(client, participants=people(CARL, DAN, mask=POOL[1]), exclusive=True)
+    body = {"participants": [{"participant": CARL, "name": "Carl"}, {"participant": DAN, "number": ANN}]}
+    document = refused(patch(client, second, body), 409, "pair-taken")
+    assert (document["session"], places(document)) == (first["id"], ["/participants/1/number"])
+    assert client("GET", f"/v1/sessions/{second['id']}").json() == second
+    clock.tick(hours=7 * 24)
+    assert patch(client, second, body).status == 200
+
+
 # --- the end, and after -----------------------------------------------------------------------------
 
 
