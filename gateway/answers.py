@@ -59,10 +59,9 @@ def _stop(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, n
     """Opt the sender out of all texts; confirm it once, and tell the others of their sessions."""
     elsewhere = _obeyed_elsewhere(carrier, event, Keyword.STOP)
     if elsewhere:
-        tx.opt_out(event.sender, event.recipient, now)  # stays until it is taken back there
-    if not tx.opt_out(event.sender, "", now):
+        tx.opt_out(event.sender, event.recipient, now, carrier=carrier.name)  # stays until it is taken back there
+    if not tx.opt_out(event.sender, "", now, texted=event.recipient, carrier=carrier.name):
         return ()
-    tx.add_event("opt_out", now, mask=_ours(tx, event), carrier=carrier.name)
     others = unreachable.by(tx, event.sender, "", settings, now)
     if elsewhere or not _may_speak(tx, carrier, event):
         return others
