@@ -283,6 +283,34 @@ def test_only_what_is_sent_changes(client: Client) -> None:
         assert patch(client, session, nothing).json() == now
 
 
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        ({"metadata": {"b": 2}}, ["session.changed"]),
+        ({"ttl": "2h"}, ["session.extended"]),
+        ({"expires_at": "2026-07-01T00:00:00Z"}, ["session.extended"]),
+        ({"participants": [{"participant": ANN, "name": "Ann"}], "metadata": {"b": 2}}, ["session.changed"]),
+        ({"participants": [{"participant": ANN, "pin": "1234"}]}, ["session.changed"]),
+        ({"calls": {"words": "Hello"}}, ["session.changed"]),
+        ({"participants": [{"participant": ANN, "number": CARL}]}, ["session.participant_replaced"]),
+        (
+            {"ttl": "2h", "metadata": {"b": 2}, "participants": [{"participant": ANN, "number": CARL, "name": "C"}]},
+            ["session.changed", "session.extended", "session.participant_replaced"],
+        ),
+        ({"metadata": {"a": 1}, "participants": [{"participant": ANN, "name": ""}]}, []),
+        ({}, []),
+    ],
+    ids=["metadata", "ttl", "expires_at", "name and metadata", "pin", "calls", "number", "all", "the same", "nothing"],
+)
+def test_every_change_is_told(client: Client, store: Store, body: Any, kinds: list[str]) -> None:
+    session = open_(client, metadata={"a": 1})
+    before = store.read(lambda tx: tx.last_event())
+    assert patch(client, session, body).status == 200
+    events = store.read(lambda tx: tx.events(before))
+    assert sorted(event["kind"] for event in events) == kinds
+    assert {event["session"] for event in events} <= {session["id"]}
+
+
 def test_extending_begins_the_time_to_live_anew(client: Client, clock: SettableClock) -> None:
     session = open_(client, ttl="1h")
     clock.tick(minutes=59)
