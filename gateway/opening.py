@@ -73,9 +73,9 @@ def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settin
         raise ExternalIdTaken(taken)
     asked = _with_carriers_of_masks(tx, asked)
     session = _allocate(tx, asked, capable(asked, carriers), settings, now)
-    for name in dict.fromkeys(leg.carrier for leg in session.legs):
-        masks = {leg.mask for leg in session.legs if leg.carrier == name}
-        tx.add_event("session.opened", now, session=session.id, mask=", ".join(sorted(masks)), carrier=name)
+    masks, names = {leg.mask for leg in session.legs}, {leg.carrier for leg in session.legs}
+    carrier = min(names) if len(names) == 1 else ""
+    tx.add_event("session.opened", now, session=session.id, mask=", ".join(sorted(masks)), carrier=carrier)
     return Opened(session=session, start_texts=sessions.tell(tx, session, asked.start_text, Kind.START, settings, now))
 
 

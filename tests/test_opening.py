@@ -429,6 +429,18 @@ def test_many_open_at_once_and_no_pair_is_given_twice(store: Store, fill: Fill) 
     assert 4 <= opened <= 32 * 3
 
 
+@pytest.mark.parametrize(("elsewhere", "carrier"), [("both", ""), ("text", "text")])
+def test_an_opening_is_one_event_over_however_many_carriers(
+    store: Store, fill: Fill, elsewhere: str, carrier: str
+) -> None:
+    one, other = fill(*numbers(1)) + fill(*numbers(1, "415"), carrier=elsewhere)
+    session = open_(store, Person(number=ANN, mask=other), Person(number=BOB, mask=one))
+    events = [event for event in store.read(lambda tx: tx.events()) if event["kind"] == "session.opened"]
+    assert [(event["session"], event["mask"], event["carrier"]) for event in events] == [
+        (session.id, f"{one}, {other}", carrier)
+    ]
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 
