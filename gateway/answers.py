@@ -24,9 +24,14 @@ def no_session(
     tx: Tx, carrier: Carrier, event: InboundMessage, ended: Lease | None, settings: Settings, now: int
 ) -> tuple[Outgoing, ...]:
     """Return the words to somebody without a session, unless they might start a conversation of machines."""
+    return _notice(tx, carrier, event, no_session_words(ended, settings), settings, now)
+
+
+def no_session_words(ended: Lease | None, settings: Settings) -> str:
+    """Return what somebody without a session is told; `ended`: their lease, where there was one."""
     # the inherited services know no other words for a conversation that is over
     over = ended is not None and ended.session.origin is Origin.V1
-    return _notice(tx, carrier, event, settings.session_end_msg if over else settings.no_session_msg, settings, now)
+    return settings.session_end_msg if over else settings.no_session_msg
 
 
 def no_texts(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> tuple[Outgoing, ...]:
