@@ -17,6 +17,7 @@ from gateway.opening import Opening, Person
 from gateway.records import NumberState, Session
 from gateway.settings import Settings, read_settings
 from gateway.store import Store, db
+from gateway.store import sessions as store_sessions
 from gateway.store.session_lists import SessionFilter
 
 pytestmark = pytest.mark.both_databases
@@ -218,6 +219,20 @@ def test_an_external_id_is_unique_among_live_sessions(store: Store, fill: Fill) 
     with pytest.raises(ExternalIdTaken):
         store.write(lambda tx: opening.reopen(tx, tx.session(first.id), None, SETTINGS, 4))
     end(store, again, now=5)
+
+
+def test_an_external_id_of_a_session_past_its_expiry_stands_in_nobodys_way(
+    store: Store, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many others are past theirs, and have not been ended yet."""
+    monkeypatch.setattr(store_sessions, "SWEEP", 1)
+    fill(*numbers(5))
+    open_(store, ANN, CARL, ttl_ms=1)
+    first = open_(store, ANN, BOB, external_id="order-1", ttl_ms=2)
+    second = open_(store, CARL, DAN, external_id="order-1", ttl_ms=2, now=10)
+    assert store.read(lambda tx: tx.session(first.id)).reason == "expired"
+    assert reopen(store, first, now=20).live
+    assert store.read(lambda tx: tx.session(second.id)).reason == "expired"
 
 
 # --- what happens to it later -------------------------------------------------------------------
