@@ -486,6 +486,23 @@ def test_a_text_that_cannot_be_sent_is_refused(client: Client) -> None:
     assert client.rows() == before
 
 
+def test_a_text_that_no_carrier_would_take_is_refused_whole(
+    client: Client, carriers: dict[str, Any], clock: SettableClock
+) -> None:
+    """Its carrier was configured when the session was opened. To somebody at another carrier it still goes."""
+    wishes = people(ANN, BOB, mask=POOL[0])
+    wishes[1]["mask"] = VOICE[0]
+    session = open_(client, participants=wishes, channels=["text"], ttl="1h")
+    del carriers["flowroute"]
+    clock.tick(minutes=30)
+    before = client.rows()
+    for to in ({}, {"to": ANN}):
+        document = refused(post(client, session, "messages", {"text": "hello"} | to), 422, "wish-refused")
+        assert document["detail"] == "The carrier of the mask, flowroute, is not configured."
+    assert client.rows() == before
+    assert post(client, session, "messages", {"text": "hello", "to": BOB}).status == 201
+
+
 def test_a_text_from_the_application_counts_as_use(client: Client, clock: SettableClock) -> None:
     session = open_(client, ttl="1h")
     clock.tick(minutes=30)

@@ -114,7 +114,7 @@ def send_message(tx: Tx, call: Call[SessionPath, Nothing, SendMessage]) -> Answe
     legs = tuple(leg for leg in session.legs if asked.to in (None, leg.participant))
     if not legs:
         _refuse([Wrong(pointer="/to", detail=_STRANGER)])
-    ids = core.say(tx, session, legs, asked.text, call.context.settings, call.now)
+    ids = core.say(tx, session, legs, asked.text, call.context.carriers, call.context.settings, call.now)
     sent = [tx.message(id) for id in ids]
     data = [
         SentMessage(id=f"out-{one.id}", participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
