@@ -60,8 +60,11 @@ def change(
         except StoreError as error:
             error.position = place
             raise
+    if asked.lifetime is None and changed == session:
+        return session
+    tx.raise_version(session.id)
     _tell(tx, session, changed, asked, now)
-    return changed
+    return tx.session(session.id)
 
 
 def _tell(tx: Tx, before: Session, after: Session, asked: Change, now: int) -> None:

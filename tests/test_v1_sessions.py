@@ -309,6 +309,9 @@ def test_every_change_is_told(client: Client, store: Store, body: Any, kinds: li
     events = store.read(lambda tx: tx.events(before))
     assert sorted(event["kind"] for event in events) == kinds
     assert {event["session"] for event in events} <= {session["id"]}
+    again = client("GET", f"/v1/sessions/{session['id']}")
+    assert again.json()["version"] == session["version"] + bool(kinds)
+    assert patch(client, session, {"metadata": {"c": 3}}, If_Match=again.headers["etag"]).status == 200
 
 
 def test_extending_begins_the_time_to_live_anew(client: Client, clock: SettableClock) -> None:

@@ -97,8 +97,8 @@ class OpeningUnit(SessionUnit):
     ) -> Session:
         """Give a leg of a live session to another number of its participant, on the same mask where that will do.
 
-        The old number's lease is quarantined. Raises `NoNumberFree`; `PairTaken` where the session has one mask alone,
-        and on that the new number still means a conversation with other people.
+        The old number's lease is quarantined; see `raise_version`. Raises `NoNumberFree`; `PairTaken` where the session
+        has one mask alone, and on that the new number still means a conversation with other people.
         """
         old = session.legs[position]
         self.quarantine_leases(session.id, now, quarantine_ms, position)
@@ -120,7 +120,6 @@ class OpeningUnit(SessionUnit):
             position=position,
         )
         self.take_lease(session.id, leg)
-        self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session.id)
         return self.session(session.id)
 
     def _choose(self, position: int, wishes: Sequence[Wish], strict: bool, now: int) -> str:
