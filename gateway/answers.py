@@ -24,9 +24,14 @@ def no_session(
     tx: Tx, carrier: Carrier, event: InboundMessage, ended: Lease | None, settings: Settings, now: int
 ) -> tuple[Outgoing, ...]:
     """Return the words to somebody without a session, unless they might start a conversation of machines."""
+    return _notice(tx, carrier, event, no_session_words(ended, settings), settings, now)
+
+
+def no_session_words(ended: Lease | None, settings: Settings) -> str:
+    """Return what somebody without a session is told; `ended`: their lease, where there was one."""
     # the inherited services know no other words for a conversation that is over
     over = ended is not None and ended.session.origin is Origin.V1
-    return _notice(tx, carrier, event, settings.session_end_msg if over else settings.no_session_msg, settings, now)
+    return settings.session_end_msg if over else settings.no_session_msg
 
 
 def no_texts(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, now: int) -> tuple[Outgoing, ...]:
@@ -59,10 +64,9 @@ def _stop(tx: Tx, carrier: Carrier, event: InboundMessage, settings: Settings, n
     """Opt the sender out of all texts; confirm it once, and tell the others of their sessions."""
     elsewhere = _obeyed_elsewhere(carrier, event, Keyword.STOP)
     if elsewhere:
-        tx.opt_out(event.sender, event.recipient, now)  # stays until it is taken back there
-    if not tx.opt_out(event.sender, "", now):
+        tx.opt_out(event.sender, event.recipient, now, carrier=carrier.name)  # stays until it is taken back there
+    if not tx.opt_out(event.sender, "", now, texted=event.recipient, carrier=carrier.name):
         return ()
-    tx.add_event("opt_out", now, mask=_ours(tx, event), carrier=carrier.name)
     others = unreachable.by(tx, event.sender, "", settings, now)
     if elsewhere or not _may_speak(tx, carrier, event):
         return others

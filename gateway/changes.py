@@ -46,8 +46,8 @@ def change(
 ) -> Session:
     """Change a session and return it as it is then.
 
-    Raises `SessionOver`; `PeopleRefused`, `NoNumberFree`, `PinTaken` or `WishRefused` about one of `asked.people`, by
-    its place there.
+    Raises `SessionOver`; `PeopleRefused`, `NoNumberFree`, `PairTaken`, `PinTaken` or `WishRefused` about one of
+    `asked.people`, by its place there.
     """
     sessions.refuse_over(session, now)
     _change_itself(tx, session, asked, now)
@@ -60,7 +60,25 @@ def change(
         except StoreError as error:
             error.position = place
             raise
-    return changed
+    if asked.lifetime is None and changed == session:
+        return session
+    tx.raise_version(session.id)
+    _tell(tx, session, changed, asked, now)
+    return tx.session(session.id)
+
+
+def _tell(tx: Tx, before: Session, after: Session, asked: Change, now: int) -> None:
+    """Append the events of a change, but for that of another number, which is there already."""
+    if asked.lifetime is not None:
+        tx.add_event("session.extended", now, session=after.id)
+    if _kept(before) != _kept(after):
+        tx.add_event("session.changed", now, session=after.id)
+
+
+def _kept(session: Session) -> tuple[object, ...]:
+    """Return what a change of is told as `session.changed`."""
+    people = [(leg.name, leg.pin) for leg in session.legs]
+    return session.metadata, session.call_options, people
 
 
 def _change_itself(tx: Tx, session: Session, asked: Change, now: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway import calling, pins
-from gateway.answers import NO_TEXTS
+from gateway.answers import NO_TEXTS, no_session_words
 from gateway.calling import Plan
 from gateway.carrier import Carrier
 from gateway.messages import Channel
@@ -94,29 +94,41 @@ def _text(
 ) -> Fate:
     if missing := _nobody_brings(number, carrier):
         return Fate(outcome="ignored", why=missing)
+    assert number is not None
     if lease is None or state != "live":
-        return _told(tx, sender, state, settings.no_session_msg)
+        return _told(tx, number.number, sender, _WHY[state], no_session_words(lease, settings))
     if not lease.session.texts:
-        return Fate(outcome="answered", why="the session is by phone only", words=NO_TEXTS)
-    reaches = tuple(_reach(tx, leg, carriers) for leg in lease.session.others(lease.position))
+        return _told(tx, number.number, sender, "the session is by phone only", NO_TEXTS)
+    others = lease.session.others(lease.position)
+    reaches = tuple(_reach(tx, leg, carriers) for leg in others)
+    told = any(_refuses(tx, leg) for leg in others) and not tx.has_opted_out(sender, number.number)
+    words = settings.unreachable_msg if told else ""  # once in a session
     if not any(reach.reached for reach in reaches):
-        return Fate(outcome="refused", why="it reaches nobody", words=settings.unreachable_msg, reaches=reaches)
-    return Fate(outcome="relayed", why="the pair means a live session", reaches=reaches)
+        return Fate(outcome="refused", why="it reaches nobody", words=words, reaches=reaches)
+    return Fate(outcome="relayed", why="the pair means a live session", words=words, reaches=reaches)
 
 
-def _told(tx: Tx, sender: str, state: str, words: str) -> Fate:
-    why = {
-        "none": "the pair means no session",
-        "quarantined": "the session has ended; the pair is in quarantine, so that nobody else is taken for it",
-        "expired": "the session is past its expiry",
-    }[state]
+_WHY = {
+    "none": "the pair means no session",
+    "quarantined": "the session has ended; the pair is in quarantine, so that nobody else is taken for it",
+    "expired": "the session is past its expiry",
+}
+
+
+def _told(tx: Tx, mask: str, sender: str, why: str, words: str) -> Fate:
     if tx.number(sender) is not None:
         return Fate(outcome="ignored", why=f"{why}; and the sender is a number of our own, which is never answered")
+    if tx.has_opted_out(sender, mask):
+        return Fate(outcome="ignored", why=f"{why}; and the sender has opted out of texts, so is not answered")
     return Fate(outcome="answered", why=f"{why}; at most once an hour", words=words)
 
 
+def _refuses(tx: Tx, leg: Leg) -> bool:
+    return tx.has_opted_out(leg.participant, leg.mask)
+
+
 def _reach(tx: Tx, leg: Leg, carriers: Mapping[str, Carrier]) -> Reach:
-    if tx.has_opted_out(leg.participant, leg.mask):
+    if _refuses(tx, leg):
         return Reach(leg=leg, reached=False, why="has opted out of texts from this mask, or from all")
     if leg.carrier not in carriers:
         return Reach(leg=leg, reached=False, why=f"the carrier of the mask, {leg.carrier}, is not configured")

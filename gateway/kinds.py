@@ -20,7 +20,6 @@ KINDS = frozenset(
         "message.failed",
         "message.expired",
         "message.suppressed",
-        "message.blocked",
         "message.parked",
         "message.replayed",
         "call.connected",

@@ -69,13 +69,12 @@ def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settin
     if asked.calls:
         refuse_never_rung([person.number for person in asked.people])
     sessions.expire_due(tx, settings, now)
-    if asked.external_id and (taken := tx.live_with_external_id(asked.external_id)):
-        raise ExternalIdTaken(taken)
+    _refuse_taken(tx, asked.external_id, settings, now)
     asked = _with_carriers_of_masks(tx, asked)
     session = _allocate(tx, asked, capable(asked, carriers), settings, now)
-    for name in dict.fromkeys(leg.carrier for leg in session.legs):
-        masks = {leg.mask for leg in session.legs if leg.carrier == name}
-        tx.add_event("session.opened", now, session=session.id, mask=", ".join(sorted(masks)), carrier=name)
+    masks, names = {leg.mask for leg in session.legs}, {leg.carrier for leg in session.legs}
+    carrier = min(names) if len(names) == 1 else ""
+    tx.add_event("session.opened", now, session=session.id, mask=", ".join(sorted(masks)), carrier=carrier)
     return Opened(session=session, start_texts=sessions.tell(tx, session, asked.start_text, Kind.START, settings, now))
 
 
@@ -91,6 +90,17 @@ def _refuse_pins(asked: Opening) -> None:
     for place, pin in enumerate(pins):
         if pin and pin in pins[:place]:
             raise WishRefused(SAME_PIN, "pin", place)
+
+
+def _refuse_taken(tx: Tx, external_id: str, settings: Settings, now: int) -> None:
+    """Raise `ExternalIdTaken` if a session in progress bears an external id. One past its expiry is ended."""
+    taken = tx.live_with_external_id(external_id) if external_id else ""
+    if not taken:
+        return
+    there = tx.session(taken)
+    if not there.is_over(now):
+        raise ExternalIdTaken(taken)
+    sessions.end(tx, there, sessions.EXPIRED, settings, now)
 
 
 def _with_carriers_of_masks(tx: Tx, asked: Opening) -> Opening:
@@ -195,8 +205,7 @@ def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, n
     if session.live and not session.is_over(now):
         raise SessionLive("the session has not ended")
     sessions.end(tx, session, sessions.EXPIRED, settings, now, end_text="")
-    if session.external_id and (taken := tx.live_with_external_id(session.external_id)):
-        raise ExternalIdTaken(taken)
+    _refuse_taken(tx, session.external_id, settings, now)
     sessions.refuse_people(tx, [leg.participant for leg in session.legs])
     again = tx.reopen_session(session, expiry(session.ttl_ms, deadline, now), deadline, now)
     tx.add_event("session.reopened", now, session=session.id)
@@ -206,7 +215,10 @@ def reopen(tx: Tx, session: Session, deadline: int | None, settings: Settings, n
 def replace_participant(
     tx: Tx, session: Session, position: int, number: str, carriers: Mapping[str, Carrier], settings: Settings, now: int
 ) -> Session:
-    """Let somebody take part from another number (E.164) from now on. Raises `PeopleRefused`, `NoNumberFree`."""
+    """Let somebody take part from another number (E.164) from now on.
+
+    Raises `PeopleRefused`, `NoNumberFree`, `PairTaken` with the session that the number means on the mask.
+    """
     others = [leg.participant for leg in session.others(position)]
     sessions.refuse_people(tx, [*others, number])
     if session.calls:

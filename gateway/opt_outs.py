@@ -17,9 +17,8 @@ def add(tx: Tx, participant: str, mask: str, settings: Settings, now: int) -> tu
     """
     if mask and tx.number(mask) is None:
         raise NumberUnknown("the number is not in the pool")
-    news = tx.opt_out(participant, mask, now)
+    news = tx.opt_out(participant, mask, now, detail="by the API")
     if news:
-        tx.add_event("opt_out", now, mask=mask, detail="by the API")
         unreachable.tell(tx, participant, mask, settings, now)
     return tx.opted_out(participant, mask), news
 

@@ -97,5 +97,5 @@ def _is_for_nobody(tx: Tx, one: Message, now: int) -> str:
     if lease is None or lease.session.id != one.session:
         return "its recipient is not in its session any more: the pair (mask, recipient) means another, or none"
     if one.kind is Kind.END:  # the last words of a session that has ended
-        return ""
+        return "" if lease.session.is_over(now) else "its session goes on, and it says goodbye"
     return "" if lease.live and not lease.session.is_over(now) else "its session has ended"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import PeopleRefused, SessionOver, WishRefused
@@ -150,14 +150,26 @@ def _put(tx: Tx, outgoing: Sequence[Outgoing], settings: Settings, now: int) -> 
     )
 
 
-def say(tx: Tx, session: Session, legs: tuple[Leg, ...], text: str, settings: Settings, now: int) -> tuple[int, ...]:
+def say(
+    tx: Tx,
+    session: Session,
+    legs: tuple[Leg, ...],
+    text: str,
+    carriers: Collection[str],
+    settings: Settings,
+    now: int,
+) -> tuple[int, ...]:
     """Queue the application's own words to `legs` of a session, as they are; return the messages' ids.
 
-    It counts as use of the session. Raises `SessionOver`, `WishRefused` where the session is by phone only.
+    It counts as use of the session. `carriers`: those configured. Raises `SessionOver`, `WishRefused` where the session
+    is by phone only, or the carrier of one of `legs` is not configured: what nobody sends must not be taken.
     """
     refuse_over(session, now)
     if not session.texts:
         raise WishRefused("the session is by phone only", "channels")
+    for leg in legs:
+        if leg.carrier not in carriers:
+            raise WishRefused(f"the carrier of the mask, {leg.carrier}, is not configured", "carrier")
     tx.touch_session(session, now)
     return _put(tx, to_each(legs, text, Kind.APPLICATION, session.id), settings, now)
 

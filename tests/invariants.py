@@ -54,7 +54,9 @@ RULES = {
         SELECT p.name FROM paces p JOIN numbers n ON n.number = p.name WHERE n.carrier <> p.carrier""",
     "a text of one conversation to somebody who is not in it": """
         SELECT o.id FROM outbox o LEFT JOIN legs g ON g.session = o.session AND g.mask = o.mask
-        AND g.participant = o.recipient WHERE o.session <> '' AND g.session IS NULL AND o.reason <> 'readdressed'""",
+        AND g.participant = o.recipient WHERE o.session <> '' AND g.session IS NULL AND o.reason <> 'readdressed'
+        AND NOT EXISTS (SELECT 1 FROM events e WHERE e.session = o.session
+        AND e.kind = 'session.participant_replaced' AND e.at >= o.created_at)""",
     "a text that goes back to who said it": """
         SELECT o.id FROM outbox o JOIN inbox i ON i.id = o.inbox WHERE o.kind = 'relay' AND o.recipient = i.sender""",
 }

@@ -545,6 +545,7 @@ def conversation(
         line = Line(carrier=carrier, settings=chosen, now=now_ms())
         store.write(lambda tx: inbound_calls.call(tx, line, rung))
         store.write(lambda tx: tx.add_event("message.sent", now_ms(), session=opened.json()["id"], message=1))
+        assert api("POST", "/v1/opt-outs", json={"participant": BOB, "mask": MASK}).status == 201
         return str(opened.json()["id"])
 
     return converse
@@ -553,7 +554,7 @@ def conversation(
 def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_asked_for(
     store: Store, make: Make, receiver: Receiver, conversation: Callable[[], str], serve: Callable[..., Client]
 ) -> None:
-    kinds = "session.opened,message.*,call.*"
+    kinds = "session.opened,message.*,call.*,opt_out"
     with receiving() as full:
         numbers = make(GATEWAY_CALLBACK_URL=full.url, GATEWAY_CALLBACK_NUMBERS="full", GATEWAY_CALLBACK_EVENTS=kinds)
         with calling(store, make(GATEWAY_CALLBACK_EVENTS=kinds)):
@@ -562,9 +563,9 @@ def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_a
             pass
         id = conversation()
         with calling(store, make(GATEWAY_CALLBACK_EVENTS=kinds)):
-            masked = {got.payload["type"]: got for got in receiver.wait(4)}
+            masked = {got.payload["type"]: got for got in receiver.wait(5)}
         with calling(store, numbers):
-            shown = {got.payload["type"]: got.payload for got in full.wait(4)}
+            shown = {got.payload["type"]: got.payload for got in full.wait(5)}
     api = serve(sending=False)
     events = {one["kind"]: one for one in api("GET", "/v1/events").json()["data"]}
     resources = {
@@ -572,6 +573,7 @@ def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_a
         "message.received": api("GET", "/v1/messages?direction=inbound").json()["data"][0],
         "message.sent": api("GET", "/v1/messages?direction=outbound").json()["data"][0],
         "call.connected": api("GET", "/v1/calls").json()["data"][0],
+        "opt_out": api("GET", "/v1/opt-outs").json()["data"][0],
     }
     assert {*shown} == {*masked} == {*resources}
     for kind, resource in resources.items():
@@ -588,6 +590,7 @@ def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_a
     assert masked["message.received"].payload["data"]["resource"]["participant"] == "+1•••••01"
     assert masked["message.sent"].payload["data"]["resource"]["text"] == TEXT
     assert masked["call.connected"].payload["data"]["resource"]["participant"] == "+1•••••01"
+    assert masked["opt_out"].payload["data"]["resource"]["participant"] == "+1•••••02"
 
 
 def test_a_receiver_can_tell_our_callbacks_with_either_secret_and_no_other_body(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
 
@@ -17,7 +17,16 @@ from invariants import broken, empty
 from scripted import Scripted
 
 from gateway import inbound, sessions
-from gateway.errors import NoNumberFree, NumberExists, NumberInUse, NumberUnknown
+from gateway.changes import Change, PersonChange, change
+from gateway.errors import (
+    NoNumberFree,
+    NumberExists,
+    NumberInUse,
+    NumberUnknown,
+    PairTaken,
+    PeopleRefused,
+    SessionOver,
+)
 from gateway.messages import InboundMessage, Rate, Weight
 from gateway.records import Kind, Message, MessageState, NumberState, Origin, Outcome
 from gateway.settings import read_settings
@@ -51,6 +60,7 @@ class Talk:
     carrier: str
     expires_at: int | None
     ended_at: int | None = None
+    left: dict[str, int] = field(default_factory=dict)  #: who goes on from another number, and since when
 
     def lives(self, now: int) -> bool:
         return self.ended_at is None and (self.expires_at is None or self.expires_at > now)
@@ -167,13 +177,17 @@ class Conversations(RuleBasedStateMachine):
 
     def misread(self, number: str, people: frozenset[str]) -> bool:
         """Return whether one of `people` could take what is said on a number for an older conversation."""
-        last: dict[str, Talk] = {}
-        for talk in self.talks.values():
-            if talk.mask == number:
-                last |= dict.fromkeys(talk.people, talk)
-        others = [last[person] for person in people if person in last and last[person].people != people]
+        return any(self.means_others(number, person, people) for person in people)
+
+    def means_others(self, number: str, person: str, people: frozenset[str], own: Talk | None = None) -> bool:
+        """Return whether what `person` says on a number may be meant for other people, not in the talk `own`."""
+        talks = [one for one in self.talks.values() if one.mask == number and person in {*one.people, *one.left}]
+        if not talks or talks[-1] is own or talks[-1].people == people:
+            return False
+        last = talks[-1]
+        over = last.ended_at if person in last.people else last.left[person]
         # one that is over and not marked as ended yet was ended by the very opening that is judged here
-        return any((self.now if talk.ended_at is None else talk.ended_at) + QUARANTINE_MS > self.now for talk in others)
+        return (self.now if over is None else over) + QUARANTINE_MS > self.now
 
     def refusals(self) -> set[tuple[str, str]]:
         """Return the (mask, participant) between which a carrier carries nothing any more."""
@@ -213,18 +227,61 @@ class Conversations(RuleBasedStateMachine):
             assert extended is talk.lives(self.now)
             talk.expires_at = expires_at if extended else talk.expires_at
 
+    @rule(nth=nth, who=st.integers(0, 1), number=person, late=st.booleans())
+    def replace(self, nth: int, who: int, number: str, late: bool) -> None:
+        """Let somebody go on from another number."""
+        if (found := self.talk(nth, late=late)) is not None:
+            id, talk = found
+            session = self.store.read(lambda tx: tx.session(id))
+            old, other = session.legs[who].participant, session.legs[1 - who].participant
+            waiting = self.waiting(id, old)
+            asked = Change(people=(PersonChange(position=who, number=number),))
+            mine = self.means_others(talk.mask, number, frozenset([number, other]), talk)
+            try:
+                self.store.write(lambda tx: change(tx, session, asked, CARRIERS, self.settings, self.now))
+            except SessionOver:
+                assert not talk.lives(self.now)
+            except PeopleRefused:
+                assert number == other
+            except PairTaken:
+                assert mine
+            else:
+                assert number in (old, other) or not mine
+                self.replaced(talk, old, number, waiting)
+
+    @rule(nth=nth, who=st.integers(0, 1), whom=nth)
+    def replace_by_somebody_of_before(self, nth: int, who: int, whom: int) -> None:
+        """Let somebody go on from a number that was on the mask before: what chance alone would seldom bring."""
+        if (found := self.talk(nth, late=False)) is not None:
+            talks = [talk for talk in self.talks.values() if talk.mask == found[1].mask]
+            before = sorted({person for talk in talks for person in {*talk.people, *talk.left}} - found[1].people)
+            if before:
+                self.replace(nth, who, before[whom % len(before)], late=False)
+
+    def replaced(self, talk: Talk, old: str, number: str, waiting: list[str]) -> None:
+        if number != old:
+            talk.people = talk.people - {old} | {number}
+            talk.left = {one: at for one, at in talk.left.items() if one != number} | {old: self.now}
+            self.said |= dict.fromkeys(waiting, (talk.mask, number))
+
+    def waiting(self, id: str, recipient: str) -> list[str]:
+        """Return the texts of a session that wait for somebody and that no carrier has."""
+        sql = "SELECT text FROM outbox WHERE session = :id AND recipient = :to AND state = 'queued' AND kind = 'relay'"
+        return [row["text"] for row in self.store.read(lambda tx: tx.query(sql, id=id, to=recipient))]
+
     # --- texts --------------------------------------------------------------------------------------
 
     @rule(sender=person, mask=number, carrier=carrier, again=st.integers(1, 3))
     def text_from_anybody(self, sender: str, mask: str, carrier: str, again: int) -> None:
         self.text(sender, mask, carrier, again)
 
-    @rule(nth=nth, who=st.integers(0, 1), again=st.integers(1, 2), late=st.booleans())
+    @rule(nth=nth, who=st.integers(0, 2), again=st.integers(1, 2), late=st.booleans())
     def text_into_a_talk(self, nth: int, who: int, again: int, late: bool) -> None:
         """A text from somebody who is, or once was, in a conversation."""
         if (found := self.talk(nth, late=late)) is not None:
             _, talk = found
-            self.text(sorted(talk.people)[who], talk.mask, talk.carrier, again)
+            ever = [*sorted(talk.people), *sorted(talk.left)]
+            self.text(ever[who % len(ever)], talk.mask, talk.carrier, again)
 
     def text(self, sender: str, mask: str, carrier: str, again: int) -> None:
         ref = f"r{next(self.refs)}"

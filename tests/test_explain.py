@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from scripted import Scripted
 
 from gateway import explain, inbound, inbound_calls, opening, sessions
 from gateway.call_course import Line
 from gateway.calls import Connect, InboundCall
+from gateway.masking import system_text
 from gateway.messages import Channel, InboundMessage
 from gateway.opening import Opening, Person
 from gateway.records import Session
 from gateway.settings import read_settings
-from gateway.store import Store
+from gateway.store import Store, Tx
 
 pytestmark = pytest.mark.both_databases
 
@@ -65,18 +68,21 @@ def _compare(store: Store, told: explain.Explanation, mask: str, sender: str, no
             row["recipient"]
             for row in tx.query("SELECT * FROM outbox WHERE id > :id AND state = 'queued' AND kind = 'relay'", id=first)
         }
-        seen["told"] = bool(tx.query("SELECT 1 FROM outbox WHERE id > :id AND kind = 'notice'", id=first))
+        notices = "SELECT recipient, text FROM outbox WHERE id > :id AND kind = 'notice' AND state = 'queued'"
+        seen["told"] = [(row["recipient"], row["text"]) for row in tx.query(notices, id=first)]
         event = InboundCall(carrier_ref="y", caller=sender, called=mask)
         route = inbound_calls.call(tx, Line(carrier=carrier, settings=SETTINGS, now=now), event)
+        seen["call words"] = route.words
         seen["rung"] = {callee.number for callee in route.callees} if isinstance(route, Connect) else set()
         raise Undo
 
     with pytest.raises(Undo):
         store.write(happen)
     assert {reach.leg.participant for reach in told.text.reaches if reach.reached} == seen["texts"]
-    assert bool(told.text.words) == seen["told"]
+    assert seen["told"] == ([(sender, system_text(SETTINGS.org_name, told.text.words))] if told.text.words else [])
     if Channel.VOICE in carrier.channels:
         assert {reach.leg.participant for reach in told.call.reaches if reach.reached} == seen["rung"]
+        assert told.call.words == seen["call words"]
 
 
 def test_a_live_pair_reaches_the_other_legs(store: Store, session: Session) -> None:
@@ -113,6 +119,36 @@ def test_who_has_opted_out_is_not_reached(store: Store, session: Session) -> Non
     assert [reach.reached for reach in told.text.reaches] == [False]
     assert (told.call.outcome, told.call.words) == ("refused", SETTINGS.call_unreachable_msg)
     assert [reach.reached for reach in told.call.reaches] == [False]
+
+
+@pytest.mark.parametrize(
+    ("state", "now"), [("live", 2), ("expired", 5000), ("quarantined", 20), ("none", 10 + 3_600_000)]
+)
+def test_whoever_asks_is_told_the_words_that_are_then_sent(
+    store: Store, session: Session, state: str, now: int
+) -> None:
+    if state in ("quarantined", "none"):
+        store.write(lambda tx: sessions.end(tx, session, "ended", SETTINGS, 10))
+    for origin, ways, out in product(("v1", "sms_proxy"), ((1, 0), (0, 1), (1, 1)), ((), (ANN,), (BOB,), (ANN, BOB))):
+
+        def work(tx: Tx, origin: str = origin, ways: tuple[int, int] = ways, out: tuple[str, ...] = out) -> None:
+            changed = "UPDATE sessions SET origin = :origin, texts = :texts, calls = :calls"
+            tx.query(changed, origin=origin, texts=ways[0], calls=ways[1])
+            tx.query("DELETE FROM opt_outs")
+            for person in out:
+                tx.opt_out(person, "", 1)
+
+        store.write(work)
+        assert ask(store, now=now).lease == state
+
+
+def test_a_group_of_which_one_has_opted_out_is_told_so(store: Store) -> None:
+    store.write(lambda tx: [tx.add_number(number, "one", "US", 1) for number in (MASK, OTHER)])
+    asked = Opening(people=(Person(number=ANN, mask=MASK), Person(number=BOB), Person(number=CARL)))
+    store.write(lambda tx: opening.open_session(tx, asked, CARRIERS, SETTINGS, 1))
+    store.write(lambda tx: tx.opt_out(BOB, "", 1))
+    told = ask(store)
+    assert (told.text.outcome, told.text.words) == ("relayed", SETTINGS.unreachable_msg)
 
 
 def test_a_number_that_is_not_ours_or_whose_carrier_is_gone_takes_nothing(

@@ -17,6 +17,7 @@ from gateway.opening import Opening, Person
 from gateway.records import NumberState, Session
 from gateway.settings import Settings, read_settings
 from gateway.store import Store, db
+from gateway.store import sessions as store_sessions
 from gateway.store.session_lists import SessionFilter
 
 pytestmark = pytest.mark.both_databases
@@ -220,6 +221,20 @@ def test_an_external_id_is_unique_among_live_sessions(store: Store, fill: Fill) 
     end(store, again, now=5)
 
 
+def test_an_external_id_of_a_session_past_its_expiry_stands_in_nobodys_way(
+    store: Store, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many others are past theirs, and have not been ended yet."""
+    monkeypatch.setattr(store_sessions, "SWEEP", 1)
+    fill(*numbers(5))
+    open_(store, ANN, CARL, ttl_ms=1)
+    first = open_(store, ANN, BOB, external_id="order-1", ttl_ms=2)
+    second = open_(store, CARL, DAN, external_id="order-1", ttl_ms=2, now=10)
+    assert store.read(lambda tx: tx.session(first.id)).reason == "expired"
+    assert reopen(store, first, now=20).live
+    assert store.read(lambda tx: tx.session(second.id)).reason == "expired"
+
+
 # --- what happens to it later -------------------------------------------------------------------
 
 
@@ -271,9 +286,11 @@ def test_an_exclusive_session_cannot_go_on_where_somebody_else_is_by_now(store: 
         reopen(store, first)
 
 
-def replaced(store: Store, session: Session, position: int, number: str, now: int = 5) -> Session:
+def replaced(
+    store: Store, session: Session, position: int, number: str, now: int = 5, settings: Settings = SETTINGS
+) -> Session:
     changed = store.write(
-        lambda tx: opening.replace_participant(tx, tx.session(session.id), position, number, CARRIERS, SETTINGS, now)
+        lambda tx: opening.replace_participant(tx, tx.session(session.id), position, number, CARRIERS, settings, now)
     )
     assert broken(store, 1 << 61) == []
     return changed
@@ -315,6 +332,46 @@ def test_a_new_number_that_has_a_conversation_on_the_mask_gets_another_mask(stor
     assert changed.legs[1] == session.legs[1]
     with pytest.raises(InvalidNumber):
         replaced(store, changed, 0, BOB)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, STRICT], ids=["lenient", "strict"])
+@pytest.mark.parametrize("spare", [0, 2])
+def test_a_late_text_reaches_nobody_whose_session_its_sender_was_to_join(
+    store: Store, fill: Fill, settings: Settings, spare: int
+) -> None:
+    """An exclusive session has no other mask to give, however many are free."""
+    [number] = fill(*numbers(1))
+    first = open_(store, ANN, BOB, exclusive=True)
+    end(store, first)
+    second = open_(store, CARL, DAN, exclusive=True, now=3)
+    fill(*numbers(spare, "415"))
+    for position in (0, 1):
+        with pytest.raises(PairTaken) as taken:
+            replaced(store, second, position, ANN, settings=settings)
+        assert (taken.value.session, taken.value.live) == (first.id, False)
+    event = InboundMessage(carrier_ref="late", sender=ANN, recipient=number, text="Bob, my door code is 1234")
+    store.write(lambda tx: inbound.message(tx, CARRIERS["text"], event, settings, 6), shared=True)
+    assert {row["recipient"] for row in store.read(lambda tx: tx.query("SELECT recipient FROM outbox"))} == {ANN}
+    after = 2 + settings.quarantine_ms
+    assert replaced(store, second, 1, ANN, now=after).legs[1].participant == ANN
+    assert replaced(store, second, 1, DAN, now=after).legs[1].participant == DAN  # they come back
+
+
+def test_whoever_talked_with_these_same_people_may_join_them_again(store: Store, fill: Fill) -> None:
+    fill(*numbers(1))
+    end(store, open_(store, ANN, BOB, exclusive=True))
+    second = open_(store, BOB, CARL, exclusive=True, now=3)
+    assert [leg.participant for leg in replaced(store, second, 1, ANN, settings=STRICT).legs] == [BOB, ANN]
+
+
+def test_a_new_number_in_quarantine_on_a_shared_mask_gets_another_while_one_is_left(store: Store, fill: Fill) -> None:
+    [one] = fill(*numbers(1))
+    end(store, open_(store, ANN, BOB))
+    second = open_(store, CARL, DAN, now=3)
+    with pytest.raises(NoNumberFree):
+        replaced(store, second, 0, ANN, settings=STRICT)
+    [other] = fill(*numbers(1, "415"))
+    assert masks(replaced(store, second, 0, ANN, settings=STRICT)) == [other, one]
 
 
 def test_a_session_expires_so_long_after_it_was_used_last_and_at_its_deadline(store: Store, fill: Fill) -> None:
@@ -385,6 +442,18 @@ def test_many_open_at_once_and_no_pair_is_given_twice(store: Store, fill: Fill) 
         opened = sum(pool.map(work, range(64)))
     assert broken(store, 1 << 61) == []
     assert 4 <= opened <= 32 * 3
+
+
+@pytest.mark.parametrize(("elsewhere", "carrier"), [("both", ""), ("text", "text")])
+def test_an_opening_is_one_event_over_however_many_carriers(
+    store: Store, fill: Fill, elsewhere: str, carrier: str
+) -> None:
+    one, other = fill(*numbers(1)) + fill(*numbers(1, "415"), carrier=elsewhere)
+    session = open_(store, Person(number=ANN, mask=other), Person(number=BOB, mask=one))
+    events = [event for event in store.read(lambda tx: tx.events()) if event["kind"] == "session.opened"]
+    assert [(event["session"], event["mask"], event["carrier"]) for event in events] == [
+        (session.id, f"{one}, {other}", carrier)
+    ]
 
 
 # --- lists --------------------------------------------------------------------------------------

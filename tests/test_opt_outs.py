@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
 from scripted import Scripted
 
-from gateway import inbound, sessions, unreachable
+from gateway import inbound, opt_outs, sessions, unreachable
 from gateway.carrier import OptOut
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage, Rate, Weight
-from gateway.records import Kind, Leg, Message, MessageState, Origin, Outcome, Outgoing, Session
+from gateway.records import Kind, Leg, Message, MessageState, OptedOut, Origin, Outcome, Outgoing, Session
 from gateway.settings import read_settings
 from gateway.store import Store, schema
 
@@ -457,6 +457,56 @@ def test_a_receipt_that_was_faster_than_the_answer_says_so_too(w: World) -> None
     assert settle(w, head, carrier_ref="r1") is True
 
 
+def refused_send(w: World) -> None:
+    settle(w, sent(w), MessageState.SUPPRESSED, opted_out=True)
+
+
+def early_receipt(w: World) -> None:
+    head = sent(w)
+    w.store.write(lambda tx: inbound.early_receipts(tx, w.carrier, [BLOCKED], SETTINGS, w.now))
+    settle(w, head, carrier_ref="r1")
+
+
+def late_receipt(w: World) -> None:
+    settle(w, sent(w), carrier_ref="r1")
+    for _ in range(2):
+        w.store.write(lambda tx: inbound.receipt(tx, w.carrier, BLOCKED, SETTINGS, w.now))
+
+
+def told_by_the_application(w: World) -> None:
+    for _ in range(2):
+        w.store.write(lambda tx: opt_outs.add(tx, BOB, ONE, SETTINGS, w.now))
+
+
+@both
+@pytest.mark.parametrize(
+    ("learn", "by"),
+    [
+        (refused_send, "by the carrier"),
+        (early_receipt, "by the carrier"),
+        (late_receipt, "by the carrier"),
+        (told_by_the_application, "by the API"),
+    ],
+)
+def test_an_opt_out_is_one_event_however_it_is_learnt(w: World, learn: Callable[[World], None], by: str) -> None:
+    w.open(ANN, BOB)
+    learn(w)
+    [event] = [one for one in w.store.read(lambda tx: tx.events()) if one["kind"] == "opt_out"]
+    assert (event["mask"], event["carrier"], event["detail"]) == (ONE, "scripted" if "carrier" in by else "", by)
+    told = w.store.read(lambda tx: tx.opt_out_told(event["message"]))
+    assert told == OptedOut(participant=BOB, mask=ONE, created_at=w.now)
+    w.store.write(lambda tx: tx.forget_opt_out(BOB, ONE))
+    assert w.store.read(lambda tx: tx.opt_out_told(event["message"])) is None
+
+
+def test_an_opt_out_names_a_mask_only_where_that_is_ours(w: World) -> None:
+    for mask in (TWO, "+12065550777"):
+        w.text(EVE, "STOP", mask)
+        w.text(EVE, "START", mask)
+    events = [one for one in w.store.read(lambda tx: tx.events()) if one["kind"] == "opt_out"]
+    assert [one["mask"] for one in events] == [TWO, ""]
+
+
 @both
 def test_a_receipt_that_says_blocked_tells_the_other_person_once(w: World) -> None:
     w.open(ANN, BOB)
@@ -612,7 +662,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_and_keeps_its_opt
     with pytest.MonkeyPatch.context() as old:
         old.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         first = Store(database_url)
-        first.write(lambda tx: tx.opt_out(ANN, "", 1))
+        insert = "INSERT INTO opt_outs (participant, mask, created_at) VALUES (:ann, '', 1)"
+        first.write(lambda tx: tx.query(insert, ann=ANN))
         first.close()
     second = Store(database_url)
     w = World(second)

@@ -21,6 +21,7 @@ from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
 from gateway.records import Kind, Leg, Origin, Outgoing, Session
 from gateway.store import Store, Tx
+from gateway.store.history import TOLD
 
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
 ALL = EventFilter()
@@ -122,11 +123,19 @@ def test_a_look_that_finds_nothing_new_stops_nobody(store: Store, monkeypatch: p
 # --- kinds ------------------------------------------------------------------------------------------
 
 
-def test_every_kind_that_is_written_is_a_known_one() -> None:
+#: What is written as `add_event(f"….{…}")`.
+FORMED = {
+    *(f"message.{state.value}" for state in TOLD),
+    *(f"session.{reason}" for reason in ("ended", "expired", "refused")),
+}
+
+
+def test_every_kind_that_is_written_is_a_known_one_and_every_known_one_is_written() -> None:
     sources = [path.read_text() for path in Path(gateway.__file__).parent.rglob("*.py")]
-    written = {kind for source in sources for kind in re.findall(r'add_event\(\s*"([a-z_.]+)"', source)}
+    written = {kind for source in sources for kind in re.findall(r'_event\((?:\w+, )*\s*"([a-z_.]+)"', source)}
+    either = [pair for source in sources for pair in re.findall(r'kind = "([a-z_.]+)" if .* else "([a-z_.]+)"', source)]
     assert len(written) > 8
-    assert written <= KINDS
+    assert written | FORMED | {kind for pair in either for kind in pair} == KINDS
 
 
 # --- HTTP -------------------------------------------------------------------------------------------

@@ -395,6 +395,19 @@ def test_a_replay_is_refused_where_it_would_reach_somebody_it_is_not_for(bench: 
     assert [message.text for message in bench.carrier.sent if message.text == "hello"] == []
 
 
+@pytest.mark.both_databases
+def test_nobody_is_told_goodbye_again_in_a_session_that_goes_on(bench: Bench) -> None:
+    session = bench.open(ANN, BOB)
+    bench.carrier.on_send = refuse
+    assert bench.client("POST", f"/v1/sessions/{session}/end", json={"text": "Goodbye"}).status == 200
+    bench.send()
+    bench.carrier.on_send = lambda message: None
+    for what, replayed in (("reopen", 0), ("end", 2)):
+        assert bench.client("POST", f"/v1/sessions/{session}/{what}", json={}).status == 200
+        answer = bench.client("POST", "/v1/messages/replay", json={}).json()
+        assert (answer["replayed"], len(answer["refused"])) == (replayed, 2 - replayed)
+
+
 def test_only_what_came_to_nothing_is_replayed(bench: Bench) -> None:
     bench.open(ANN, BOB)
     bench.text(ANN, "hello")

@@ -283,6 +283,37 @@ def test_only_what_is_sent_changes(client: Client) -> None:
         assert patch(client, session, nothing).json() == now
 
 
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        ({"metadata": {"b": 2}}, ["session.changed"]),
+        ({"ttl": "2h"}, ["session.extended"]),
+        ({"expires_at": "2026-07-01T00:00:00Z"}, ["session.extended"]),
+        ({"participants": [{"participant": ANN, "name": "Ann"}], "metadata": {"b": 2}}, ["session.changed"]),
+        ({"participants": [{"participant": ANN, "pin": "1234"}]}, ["session.changed"]),
+        ({"calls": {"words": "Hello"}}, ["session.changed"]),
+        ({"participants": [{"participant": ANN, "number": CARL}]}, ["session.participant_replaced"]),
+        (
+            {"ttl": "2h", "metadata": {"b": 2}, "participants": [{"participant": ANN, "number": CARL, "name": "C"}]},
+            ["session.changed", "session.extended", "session.participant_replaced"],
+        ),
+        ({"metadata": {"a": 1}, "participants": [{"participant": ANN, "name": ""}]}, []),
+        ({}, []),
+    ],
+    ids=["metadata", "ttl", "expires_at", "name and metadata", "pin", "calls", "number", "all", "the same", "nothing"],
+)
+def test_every_change_is_told(client: Client, store: Store, body: Any, kinds: list[str]) -> None:
+    session = open_(client, metadata={"a": 1})
+    before = store.read(lambda tx: tx.last_event())
+    assert patch(client, session, body).status == 200
+    events = store.read(lambda tx: tx.events(before))
+    assert sorted(event["kind"] for event in events) == kinds
+    assert {event["session"] for event in events} <= {session["id"]}
+    again = client("GET", f"/v1/sessions/{session['id']}")
+    assert again.json()["version"] == session["version"] + bool(kinds)
+    assert patch(client, session, {"metadata": {"c": 3}}, If_Match=again.headers["etag"]).status == 200
+
+
 def test_extending_begins_the_time_to_live_anew(client: Client, clock: SettableClock) -> None:
     session = open_(client, ttl="1h")
     clock.tick(minutes=59)
@@ -342,6 +373,18 @@ def test_a_change_that_cannot_be_made_is_refused_whole(
         open_(client, DAN, f"+120655503{i:02}")
     assert places(refused(patch(client, session, body), status, slug)) == wrong
     assert client("GET", f"/v1/sessions/{session['id']}").json() == session
+
+
+def test_a_number_cannot_join_where_it_still_means_another_conversation(client: Client, clock: SettableClock) -> None:
+    first = open_(client, participants=people(ANN, BOB, mask=POOL[1]), exclusive=True)
+    post(client, first, "end", {})
+    second = open_(client, participants=people(CARL, DAN, mask=POOL[1]), exclusive=True)
+    body = {"participants": [{"participant": CARL, "name": "Carl"}, {"participant": DAN, "number": ANN}]}
+    document = refused(patch(client, second, body), 409, "pair-taken")
+    assert (document["session"], places(document)) == (first["id"], ["/participants/1/number"])
+    assert client("GET", f"/v1/sessions/{second['id']}").json() == second
+    clock.tick(hours=7 * 24)
+    assert patch(client, second, body).status == 200
 
 
 # --- the end, and after -----------------------------------------------------------------------------
@@ -444,6 +487,23 @@ def test_a_text_that_cannot_be_sent_is_refused(client: Client) -> None:
     refused(post(client, by_phone, "messages", {"text": "hello"}), 422, "wish-refused")
     assert places(refused(post(client, by_phone, "end", {"text": "bye"}), 422, "invalid")) == ["/text"]
     assert client.rows() == before
+
+
+def test_a_text_that_no_carrier_would_take_is_refused_whole(
+    client: Client, carriers: dict[str, Any], clock: SettableClock
+) -> None:
+    """Its carrier was configured when the session was opened. To somebody at another carrier it still goes."""
+    wishes = people(ANN, BOB, mask=POOL[0])
+    wishes[1]["mask"] = VOICE[0]
+    session = open_(client, participants=wishes, channels=["text"], ttl="1h")
+    del carriers["flowroute"]
+    clock.tick(minutes=30)
+    before = client.rows()
+    for to in ({}, {"to": ANN}):
+        document = refused(post(client, session, "messages", {"text": "hello"} | to), 422, "wish-refused")
+        assert document["detail"] == "The carrier of the mask, flowroute, is not configured."
+    assert client.rows() == before
+    assert post(client, session, "messages", {"text": "hello", "to": BOB}).status == 201
 
 
 def test_a_text_from_the_application_counts_as_use(client: Client, clock: SettableClock) -> None:

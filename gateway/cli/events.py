@@ -17,7 +17,7 @@ from gateway.cli.view import moment, words
 
 KINDS = (
     "call.answered", "call.connected", "call.ended", "call.missed", "call.refused", "carrier.paused", "carrier.resumed",
-    "message.blocked", "message.delivered", "message.expired", "message.failed", "message.parked", "message.received",
+    "message.delivered", "message.expired", "message.failed", "message.parked", "message.received",
     "message.replayed", "message.sent", "message.suppressed", "message.undelivered", "number.unknown", "opt_in",
     "opt_out", "pool.low", "recording.deleted", "recording.kept", "recording.ready", "session.changed", "session.ended",
     "session.expired", "session.extended", "session.opened", "session.participant_replaced", "session.refused",

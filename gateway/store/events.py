@@ -72,7 +72,7 @@ class EventUnit(Unit):
         """Append an event, such as `session.opened` or `message.failed`, at the end of the transaction.
 
         `message` is an id of the outbox; for `message.received`, of the inbox; for those of calls and
-        recordings, of a call.
+        recordings, of a call; for `opt_out`, the `ref` of an opt-out.
         """
         event = {
             "kind": kind,
@@ -171,7 +171,8 @@ def _in_words(event: Row) -> str:
     """Return an event as one line: its kind, and of message, session, mask, carrier and detail what it has."""
     if words := _WORDS.get(event["kind"]):
         return words.format(carrier=event["carrier"], detail=event["detail"])
-    parts = [f"{name} {event[name]}" for name in ("message", "session", "mask", "carrier") if event[name]]
+    names = ("session", "mask", "carrier") if event["kind"] == "opt_out" else ("message", "session", "mask", "carrier")
+    parts = [f"{name} {event[name]}" for name in names if event[name]]
     return f"{event['kind']}: {', '.join(parts)}" + (f" ({event['detail']})" if event["detail"] else "")
 
 

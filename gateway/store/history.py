@@ -21,8 +21,13 @@ _OF = Statement(
     "SELECT at, cause, state, reason, code, attempt FROM message_history WHERE message = :message ORDER BY id"
 )
 
-#: What of a message's changes is an event: the other states are on the way to one of these.
-_TOLD = frozenset(set(MessageState) - {MessageState.QUEUED, MessageState.SENDING, MessageState.UNCERTAIN})
+#: What of a message's changes is an event: the other states are on the way to one of these, and nothing blocks yet.
+TOLD = frozenset(MessageState) - {
+    MessageState.QUEUED,
+    MessageState.SENDING,
+    MessageState.UNCERTAIN,
+    MessageState.BLOCKED,
+}
 
 
 class HistoryUnit(EventUnit):
@@ -53,7 +58,7 @@ class HistoryUnit(EventUnit):
 
     def tell_state(self, message: int, of: Row, state: MessageState, now: int, reason: str) -> None:
         """Append the event that a message has come to a state, if that is one to tell of."""
-        if state in _TOLD:
+        if state in TOLD:
             detail = "" if state in (MessageState.SENT, MessageState.DELIVERED) else reason
             self.add_event(
                 f"message.{state.value}",

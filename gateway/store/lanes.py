@@ -18,7 +18,7 @@ from gateway.messages import Rate, Weight
 from gateway.pacing import after
 from gateway.records import Kind, Message, MessageState, Outcome
 from gateway.store.db import Row, Statement
-from gateway.store.outbox import NEVER, OPTED_OUT, message
+from gateway.store.outbox import BY_CARRIER, NEVER, OPTED_OUT, message
 from gateway.store.references import ReferenceUnit
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
@@ -250,7 +250,7 @@ class LaneUnit(ReferenceUnit):
         """Remember a block, apply receipts that were faster; return whether either says that the mask is blocked."""
         sent, blocked = outcome.message, outcome.opted_out
         if outcome.opted_out:
-            self.opt_out(sent.recipient, sent.mask, now)
+            self.opt_out(sent.recipient, sent.mask, now, carrier=sent.carrier, detail=BY_CARRIER)
         if outcome.carrier_ref:
             for receipt in self.early_receipts(sent.carrier, outcome.carrier_ref):
                 self.take_receipt(sent.carrier, receipt, now)

@@ -97,11 +97,14 @@ class OpeningUnit(SessionUnit):
     ) -> Session:
         """Give a leg of a live session to another number of its participant, on the same mask where that will do.
 
-        The old number's lease is quarantined. Raises `NoNumberFree`.
+        The old number's lease is quarantined; see `raise_version`. Raises `NoNumberFree`; `PairTaken` where the session
+        has one mask alone, and on that the new number still means a conversation with other people.
         """
         old = session.legs[position]
         self.quarantine_leases(session.id, now, quarantine_ms, position)
         others = [leg.participant for leg in session.others(position)]
+        if session.exclusive:
+            self._refuse_misread(session, wish, others, old.mask, now)
         if session.exclusive or self._may_stay(session, wish, old.mask, now):
             leg = replace(old, participant=wish.participant)
         else:
@@ -117,7 +120,6 @@ class OpeningUnit(SessionUnit):
             position=position,
         )
         self.take_lease(session.id, leg)
-        self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session.id)
         return self.session(session.id)
 
     def _choose(self, position: int, wishes: Sequence[Wish], strict: bool, now: int) -> str:
@@ -159,6 +161,14 @@ class OpeningUnit(SessionUnit):
         if self.has_pin(wish.mask, wish.pin):
             raise PinTaken(PIN_TAKEN)
         return wish.mask
+
+    def _refuse_misread(self, session: Session, wish: Wish, others: Sequence[str], mask: str, now: int) -> None:
+        """Raise `PairTaken` if what a participant says on the mask of a session may be meant for other people."""
+        lease = self.find_lease(mask, wish.participant, now)
+        if lease is None or (not lease.live and lease.session.id == session.id):  # they come back to a number
+            return
+        if lease.live or self.people_of(lease.session.id) != {wish.participant, *others}:
+            raise PairTaken(lease.session.id, live=lease.live)
 
     def _may_stay(self, session: Session, wish: Wish, mask: str, now: int) -> bool:
         lease = self.find_lease(mask, wish.participant, now)

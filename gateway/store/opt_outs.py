@@ -5,6 +5,7 @@ What may happen once only is decided by an insert, never by a look beforehand: t
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from gateway.errors import OptOutUnknown
@@ -13,6 +14,7 @@ from gateway.store.db import Statement
 from gateway.store.pool import PoolUnit
 
 _OPTED_OUT = Statement("SELECT 1 FROM opt_outs WHERE participant = :participant AND mask IN ('', :mask)")
+_TOLD = Statement("SELECT participant, mask, created_at FROM opt_outs WHERE ref = :ref")
 _PAGE = Statement(
     "SELECT participant, mask, created_at FROM opt_outs WHERE (participant, mask) > (:participant, :mask) "
     "ORDER BY participant, mask LIMIT :count"
@@ -26,19 +28,31 @@ _PAGE_OF_PERSON = Statement(
 class OptOutUnit(PoolUnit):
     """What a unit of work can do with opt-outs."""
 
-    def opt_out(self, participant: str, mask: str, now: int) -> bool:
+    def opt_out(
+        self, participant: str, mask: str, now: int, *, texted: str = "", carrier: str = "", detail: str = ""
+    ) -> bool:
         """Remember that a participant wants no texts from `mask`, or from any of our numbers (mask "").
 
-        Return whether that is news.
+        Return whether that is news. Then it is an event, with the mask that was `texted`, the carrier and the detail.
         """
+        ref = secrets.randbelow(1 << 62)
         rows = self.query(
-            "INSERT INTO opt_outs (participant, mask, created_at) VALUES (:participant, :mask, :now) "
+            "INSERT INTO opt_outs (participant, mask, created_at, ref) VALUES (:participant, :mask, :now, :ref) "
             "ON CONFLICT (participant, mask) DO NOTHING RETURNING mask",
             participant=participant,
             mask=mask,
             now=now,
+            ref=ref,
         )
+        if rows:  # events are logged, and a number that is not in the pool may be anybody's
+            ours = mask or texted if self.number(mask or texted) is not None else ""
+            self.add_event("opt_out", now, mask=ours, carrier=carrier, message=ref, detail=detail)
         return bool(rows)
+
+    def opt_out_told(self, ref: int) -> OptedOut | None:
+        """Return the opt-out that an event tells of, None if it was taken back since."""
+        rows = self.run(_TOLD, ref=ref)
+        return OptedOut(**rows[0]) if rows else None
 
     def opt_in(self, participant: str, mask: str) -> bool:
         """Forget that a participant wants no texts from any number, or from `mask`; return whether that is news.

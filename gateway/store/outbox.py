@@ -13,6 +13,7 @@ from gateway.store.session_lists import SessionListUnit
 
 NEVER = 1 << 62  #: ms; later than anything
 OPTED_OUT = "the recipient opted out"
+BY_CARRIER = "by the carrier"  #: who told of an opt-out
 READDRESSED = "readdressed"  #: to another number of the same participant
 
 #: The pace row comes first: its lock is the mask's, so that no lane looks empty to one side and full to the other.
@@ -149,7 +150,7 @@ class OutboxUnit(SessionListUnit):
             return False
         row = rows[0]
         if receipt.opted_out:
-            self.opt_out(row["recipient"], row["mask"], now)
+            self.opt_out(row["recipient"], row["mask"], now, carrier=carrier, detail=BY_CARRIER)
         self.note_receipt(row["id"], receipt.status.value, receipt.detail, receipt.code, now)
         if receipt.status in _FINAL:
             self._set_state(row, receipt, now)

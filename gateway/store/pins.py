@@ -34,13 +34,15 @@ class PinUnit(RecordingUnit):
     """What a unit of work can do with PINs."""
 
     def set_pin(self, session: str, position: int, pin: str) -> None:
-        """Give a participant of a live session another PIN; "": none. Raises `PinTaken`. The unit must run alone."""
+        """Give a participant of a live session another PIN; "": none; see `raise_version`. Raises `PinTaken`.
+
+        The unit must run alone.
+        """
         [row] = self.run(_SET, session=session, position=position, pin=pin)
         self.run(_SET_ON_LEASE, session=session, position=position, pin="")
         if self.has_pin(row["mask"], pin):
             raise PinTaken(PIN_TAKEN)
         self.run(_SET_ON_LEASE, session=session, position=position, pin=pin)
-        self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session)
 
     def asks_pin(self, mask: str, carrier: str) -> bool:
         """Return whether somebody live on a mask of `carrier` has a PIN."""

@@ -234,7 +234,13 @@ CREATE INDEX callback_lines_due ON callback_lines (endpoint, due_at) WHERE owner
 CREATE INDEX callback_lines_owner ON callback_lines (owner) WHERE owner <> '';
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE)
+NAMED_OPT_OUTS = """
+-- by which an event says whose opt-out it tells of, without a number in it; those from before have none
+ALTER TABLE opt_outs ADD COLUMN ref BIGINT;
+CREATE UNIQUE INDEX opt_outs_ref ON opt_outs (ref);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE, NAMED_OPT_OUTS)
 
 
 def migrate(db: Database[U]) -> int:

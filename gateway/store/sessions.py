@@ -90,10 +90,10 @@ class SessionUnit(AllocationUnit):
         return bool(rows)
 
     def change_session(self, session: Session) -> None:
-        """Say anew how long a session lives, how its calls go, and what the application keeps with it."""
+        """Say anew how long a session lives, how its calls go, and what is kept with it; see `raise_version`."""
         self.query(
             "UPDATE sessions SET expires_at = :expires_at, ttl_ms = :ttl_ms, deadline = :deadline, "
-            "metadata = :metadata, call_options = :call_options, version = version + 1 WHERE id = :id",
+            "metadata = :metadata, call_options = :call_options WHERE id = :id",
             expires_at=session.expires_at,
             ttl_ms=session.ttl_ms,
             deadline=session.deadline,
@@ -103,13 +103,16 @@ class SessionUnit(AllocationUnit):
         )
 
     def name_participant(self, session: str, position: int, name: str) -> None:
-        """Say anew what the others of a group see before somebody's texts."""
+        """Say anew what the others of a group see before somebody's texts; see `raise_version`."""
         self.query(
             "UPDATE legs SET name = :name WHERE session = :session AND position = :position",
             name=name,
             session=session,
             position=position,
         )
+
+    def raise_version(self, session: str) -> None:
+        """Say that a session is not as it was: once for all that changed in it at a time."""
         self.query("UPDATE sessions SET version = version + 1 WHERE id = :id", id=session)
 
     def due_sessions(self, now: int) -> list[Session]:

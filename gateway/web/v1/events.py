@@ -118,7 +118,7 @@ def shown(row: Row) -> Event:
         session=row["session"] or None,
         masks=[mask for mask in row["mask"].split(", ") if mask],
         carrier=row["carrier"] or None,
-        message=None if about is None or is_call else written_id(direction, about),
+        message=written_id(direction, about) if about is not None and kind.startswith("message.") else None,
         call=about if is_call else None,
         detail=row["detail"],
     )

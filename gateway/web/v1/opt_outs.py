@@ -54,9 +54,9 @@ def list_opt_outs(tx: Tx, call: Call[Nothing, ListOptOuts, Nothing]) -> Answer:
     limit = call.query.limit
     participant, mask = paging.after(call, str, str) or ("", "")
     rows = tx.opted_out_page(call.query.participant or "", (str(participant), str(mask)), limit + 1)
-    shown = rows[:limit]
-    last = (shown[-1].participant, shown[-1].mask) if len(rows) > limit else None
-    return Answer(body=Page[OptOut](data=[_shown(row) for row in shown], next=paging.write(call, last)))
+    page = rows[:limit]
+    last = (page[-1].participant, page[-1].mask) if len(rows) > limit else None
+    return Answer(body=Page[OptOut](data=[shown(row) for row in page], next=paging.write(call, last)))
 
 
 def add_opt_out(tx: Tx, call: Call[Nothing, Nothing, AddOptOut]) -> Answer:
@@ -66,7 +66,7 @@ def add_opt_out(tx: Tx, call: Call[Nothing, Nothing, AddOptOut]) -> Answer:
     except NumberUnknown as error:
         wrong = [Wrong(pointer="/mask", detail=str(error))]
         raise Refusal(NUMBER_UNKNOWN, "Nothing was changed.", errors=wrong) from None
-    return Answer(status=201 if news else 200, body=_shown(row))
+    return Answer(status=201 if news else 200, body=shown(row))
 
 
 def remove_opt_out(tx: Tx, call: Call[OptOutPath, WhichOptOut, Nothing]) -> Answer:
@@ -74,7 +74,8 @@ def remove_opt_out(tx: Tx, call: Call[OptOutPath, WhichOptOut, Nothing]) -> Answ
     return Answer(status=204)
 
 
-def _shown(row: OptedOut) -> OptOut:
+def shown(row: OptedOut) -> OptOut:
+    """Return an opt-out as v1 shows it."""
     return OptOut(participant=row.participant, mask=row.mask or None, created_at=row.created_at)
 
 

@@ -11,24 +11,26 @@ from gateway.errors import CallUnknown, SessionUnknown
 from gateway.logs import log_bug
 from gateway.numbers import masked
 from gateway.store import Row, Tx
-from gateway.web.v1 import call_models, events, messages, session_handlers
+from gateway.web.v1 import call_models, events, messages, opt_outs, session_handlers
 from gateway.web.v1.call_models import CallRecord
 from gateway.web.v1.events import Event
 from gateway.web.v1.message_models import Message
+from gateway.web.v1.opt_outs import OptOut
 from gateway.web.v1.session_models import Session
 from gateway.web.v1.types import Output, Time
 
 log = logging.getLogger(__name__)
 
-Resource = Session | Message | CallRecord
+Resource = Session | Message | CallRecord | OptOut
 
 
 class EventData(Event):
     """An event, and what it is about."""
 
-    resource: Session | Message | CallRecord | None = Field(
+    resource: Session | Message | CallRecord | OptOut | None = Field(
         description="The session of `session.*`, the message of `message.*`, the call of `call.*` and `recording.*`, "
-        "as it was soon after. Participants' numbers are masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
+        "the opt-out of `opt_out` (null once it was taken back), as it was soon after. Participants' numbers are "
+        "masked unless `GATEWAY_CALLBACK_NUMBERS` is `full`"
     )
 
 
@@ -68,6 +70,9 @@ def _resource(tx: Tx, row: Row, keep_ms: int) -> Resource | None:
         return _session(tx, row["session"])
     if of in ("call", "recording") and about is not None:
         return _call(tx, about, keep_ms, row["at"])
+    if of == "opt_out" and about is not None:
+        opted_out = tx.opt_out_told(about)
+        return None if opted_out is None else opt_outs.shown(opted_out)
     if of == "message" and about is not None:
         message = tx.inbound(about) if row["kind"] == "message.received" else tx.outbound(about)
         return None if message is None else messages.shown(message)

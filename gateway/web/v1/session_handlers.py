@@ -84,7 +84,7 @@ def change_session(tx: Tx, call: Call[SessionPath, Nothing, ChangeSession]) -> A
     check_version(call, session.version)
     core.refuse_over(session, call.now)
     _refuse([*_past(call.body.expires_at, call.now), *_not_in(session, call.body)])
-    with _pointing():
+    with _pointing(mask="number"):  # a mask is wished for when a session is opened only
         changed = changes.change(tx, session, _change(session, call.body), context.carriers, context.settings, call.now)
     return _versioned(changed)
 
@@ -114,7 +114,7 @@ def send_message(tx: Tx, call: Call[SessionPath, Nothing, SendMessage]) -> Answe
     legs = tuple(leg for leg in session.legs if asked.to in (None, leg.participant))
     if not legs:
         _refuse([Wrong(pointer="/to", detail=_STRANGER)])
-    ids = core.say(tx, session, legs, asked.text, call.context.settings, call.now)
+    ids = core.say(tx, session, legs, asked.text, call.context.carriers, call.context.settings, call.now)
     sent = [tx.message(id) for id in ids]
     data = [
         SentMessage(id=f"out-{one.id}", participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
@@ -217,39 +217,42 @@ def _not_in(session: Session, asked: ChangeSession) -> list[Wrong]:
 
 
 @contextmanager
-def _pointing() -> Iterator[None]:
-    """Let errors of the block about one of `/participants`, or a wish of theirs, name its field."""
+def _pointing(*, mask: str = "mask") -> Iterator[None]:
+    """Let errors of the block about one of `/participants`, or a wish of theirs, name its field.
+
+    `mask` is the field that decided on which mask they are.
+    """
     try:
         yield
     except (PeopleRefused, NoNumberFree, NumberUnknown, PairTaken, PinTaken, WishRefused) as error:
         # a mask that is none is no address that is not there: it is a wish that cannot be met
         refusal = refusal_for(
-            error, type=WISH_REFUSED if isinstance(error, NumberUnknown) else None, errors=_fields(error)
+            error, type=WISH_REFUSED if isinstance(error, NumberUnknown) else None, errors=_fields(error, mask)
         )
         assert refusal is not None
         raise refusal from None
 
 
-def _fields(error: GatewayError) -> list[Wrong]:
+def _fields(error: GatewayError, mask: str) -> list[Wrong]:
     """Return the fields that an error is about, none where it is about the session as a whole."""
     if isinstance(error, PeopleRefused):
         found = sorted(error.wrong.items())
         return [Wrong(pointer=f"/participants/{place}/number", detail=why) for place, why in found]
     assert isinstance(error, StoreError)
-    field = _wish(error)
+    field = _wish(error, mask)
     if error.position is not None:
         pointer = "/".join(filter(None, [f"/participants/{error.position}", field]))
         return [Wrong(pointer=pointer, detail=str(error))]
     return [Wrong(pointer=f"/{field}" if field == "channels" else "/participants", detail=str(error))] if field else []
 
 
-def _wish(error: StoreError) -> str:
+def _wish(error: StoreError, mask: str) -> str:
     """Return which field of a participant, or of the session, an error is about; "" for a participant as a whole."""
     if isinstance(error, WishRefused):
         return error.wish
     if isinstance(error, PinTaken):
         return "pin"
-    return "" if isinstance(error, NoNumberFree) else "mask"
+    return "" if isinstance(error, NoNumberFree) else mask
 
 
 # --- from records to models -------------------------------------------------------------------------

@@ -85,12 +85,14 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             path="/v1/sessions/{id}",
             id="change_session",
             summary="Extend a session, change its metadata, or from which number somebody takes part",
-            description="All of it or nothing. Takes a live session.",
+            description="All of it or nothing. Takes a live session. A number that still means a conversation with "
+            "other people on the one mask of an exclusive session cannot take part in it: whom its late texts were for "
+            "could not be told.",
             role=Role.OPERATOR,
             params=SessionPath,
             body=ChangeSession,
             answers={200: Session},
-            problems=(SESSION_UNKNOWN, SESSION_OVER, NO_NUMBER_FREE, PIN_TAKEN, WISH_REFUSED, CHANGED),
+            problems=(SESSION_UNKNOWN, SESSION_OVER, NO_NUMBER_FREE, PAIR_TAKEN, PIN_TAKEN, WISH_REFUSED, CHANGED),
             handler=writing(handlers.change_session),
             versioned=True,
         ),
