@@ -140,6 +140,12 @@ def test_a_body_that_is_no_json_object_is_400(client: Client, way: tuple[str, st
     refused(client(*way, body=body), 400, "unreadable")
 
 
+@pytest.mark.parametrize("depth", [150, 300, 500, 900, 1500])
+def test_however_deep_a_body_is_it_is_refused(client: Client, depth: int) -> None:
+    body = b'{"participants": ' + b"[" * depth + b"]" * depth + b"}"
+    assert client("POST", "/v1/sessions", body=body).status in (400, 422)
+
+
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "\xff"])
 def test_a_body_of_another_type_is_415_so_that_no_web_page_writes_unasked(client: Client, kind: str) -> None:
     before = client.rows()
@@ -459,6 +465,22 @@ def test_anything_else_is_no_time(value: Any) -> None:
         time_ms(value)
 
 
+OUTSIDE = ["0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+00:01"]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_a_time_outside_the_calendar_in_utc_is_none_as_it_could_not_be_written(client: Client, text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time of RFC 3339"):
+        time_ms(text)
+    query = text.replace("+", "%2B")
+    assert places(refused(client("GET", f"/v1/messages?since={query}&until={query}"), 422, "invalid")) == ["since", "until"]
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "0999-01-01T00:00:00.001Z"])
+def test_every_time_that_is_read_can_be_written(text: str) -> None:
+    assert written_time(time_ms(text)) == text
+
+
 def test_a_time_is_written_with_ms() -> None:
     assert written_time(1_767_323_045_008) == "2026-01-02T03:04:05.008Z"
 
@@ -472,7 +494,7 @@ def test_a_duration_is_written_in_the_greatest_unit_that_divides_it(ms: int, tex
 
 # --- cursors ----------------------------------------------------------------------------------------
 
-FORGED = [(5,), ("a", "b"), (), ("\x00",), (None,), (True,), (1 << 63,)]
+FORGED = [(5,), ("a", "b"), (), ("\x00",), (None,), (True,), (1 << 63,), ("\ud800",)]
 
 
 @pytest.mark.parametrize("key", FORGED, ids=str)

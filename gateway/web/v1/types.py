@@ -124,14 +124,17 @@ def _different(names: list[Any]) -> list[Any]:
 
 
 def time_ms(value: Any) -> int:
-    """Return a time of RFC 3339 as ms UTC. Raises `ValueError`, whose words never hold the value."""
+    """Return a time of RFC 3339 as ms UTC, one that `written_time` can write.
+
+    Raises `ValueError`, whose words never hold the value.
+    """
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     try:
         if not found:
             raise ValueError
         offset = "+00:00" if found[3] in "Zz" else found[3]
         read = datetime.fromisoformat(f"{found[1].upper()}.{(found[2] or '0')[:6]:0<6}{offset}")
-        return (read - _EPOCH) // timedelta(milliseconds=1)
+        return (read.astimezone(timezone.utc) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise ValueError("is not a time of RFC 3339, such as 2026-01-02T03:04:05.678Z") from None
 
@@ -150,7 +153,7 @@ def _duration(value: Any, info: ValidationInfo[Grounds]) -> int:
 
 def written_time(ms: int) -> str:
     """Return a time in ms UTC as v1 writes it, `2026-01-02T03:04:05.678Z`."""
-    return f"{moment(ms):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+    return f"{moment(ms // 1000 * 1000).replace(tzinfo=None).isoformat()}.{ms % 1000:03}Z"
 
 
 def written_duration(ms: int) -> str:
