@@ -189,6 +189,18 @@ def test_of_very_many_wrong_fields_a_hundred_are_named(client: Client) -> None:
     assert "5002" in document["detail"]
 
 
+def test_what_takes_no_body_refuses_the_fields_of_one_and_changes_nothing(client: Client) -> None:
+    client("POST", "/v1/pool", json=ADD)
+    bodiless = [one for one in table(client.context) if one.method != "GET" and one.body is Nothing]
+    assert {"replay_message", "replay_callback", "remove_number"} <= {one.id for one in bodiless}
+    for one in bodiless:
+        path = one.path.replace("{number}", TN).replace("{id}", "out-1" if one.id == "replay_message" else "1")
+        answer = client(one.method, path, json={"dry_run": True})
+        assert "/dry_run" in places(refused(answer, 422, "invalid")), one.id
+        refused(client(one.method, path, body=b"x=1", headers={"Content-Type": "text/plain"}), 415, "media-type")
+    assert client.rows()["numbers"] == 1
+
+
 STRICT = [("number", 12065550100), ("number", None), ("number", True), ("label", 1), ("label", None),
           ("carrier", ["x"]), ("label", "a\nb"), ("label", "x" * 101), ("label", "a\x00b")]  # fmt: skip
 
@@ -473,7 +485,8 @@ def test_a_time_outside_the_calendar_in_utc_is_none_as_it_could_not_be_written(c
     with pytest.raises(ValueError, match="is not a time of RFC 3339"):
         time_ms(text)
     query = text.replace("+", "%2B")
-    assert places(refused(client("GET", f"/v1/messages?since={query}&until={query}"), 422, "invalid")) == ["since", "until"]
+    answer = client("GET", f"/v1/messages?since={query}&until={query}")
+    assert places(refused(answer, 422, "invalid")) == ["since", "until"]
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "0999-01-01T00:00:00.001Z"])

@@ -173,8 +173,7 @@ def _responses(one: Operation[Any, Any, Any], schemas: _Schemas) -> Json:
 
 def _everywhere(one: Operation[Any, Any, Any]) -> list[ProblemType]:
     """Return the problems that come of reading the request."""
-    reads = any(model is not Nothing for model in (one.params, one.query, one.body)) or one.takes_key
-    return [UNREADABLE, *([MEDIA_TYPE] if one.body is not Nothing else []), INVALID] if reads else [UNREADABLE, INVALID]
+    return [UNREADABLE, *([MEDIA_TYPE] if one.reads_body else []), INVALID]
 
 
 def _good(one: Operation[Any, Any, Any], status: int, model: type[BaseModel] | None, schemas: _Schemas) -> Json:

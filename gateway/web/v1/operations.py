@@ -128,6 +128,11 @@ class Operation(Generic[P, Q, B]):
         return self.path.split("/")[2].removesuffix(".json")
 
     @property
+    def reads_body(self) -> bool:
+        """Return whether a body is read: on GET it means nothing (RFC 9110, 9.3.1), elsewhere it may ask for more."""
+        return self.method != "GET"
+
+    @property
     def takes_key(self) -> bool:
         """Return whether it takes an `Idempotency-Key`."""
         return self.method == "POST"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.web.bodies import read_header, read_object
 from gateway.web.context import Context
-from gateway.web.v1.operations import Call, Nothing, Operation
+from gateway.web.v1.operations import Call, Operation
 from gateway.web.v1.problems import INVALID, MEDIA_TYPE, UNREADABLE, Refusal, Wrong
 from gateway.web.v1.types import Grounds
 
@@ -67,8 +67,11 @@ def read_call(
 
 
 def _body(operation: Operation[Any, Any, Any]) -> dict[str, Any]:
-    """Return the body as an object; none at all is an empty one, and so its missing fields are named."""
-    if operation.body is Nothing:
+    """Return the body as an object; none at all is an empty one, and so its missing fields are named.
+
+    It is read where none is taken, too: what somebody wished for there must not be passed over in silence.
+    """
+    if not operation.reads_body:
         return {}
     if not bottle.request.content_length and not bottle.request.chunked:
         return {}
