@@ -133,7 +133,7 @@ def test_a_masked_number_leaves_a_million_people_it_may_be(number: str, shown: s
 # --- verdicts ---------------------------------------------------------------------------------------
 
 CALLBACK = Callback(
-    id=7, endpoint="e", event=1, kind="opt_out", session="", webhook_id="cb_k_1", body="{}",
+    id=7, endpoint="e", event=1, kind="opt_out", session="", webhook_id="cb_k_1", body="{}", is_full=False,
     state=CallbackState.SENDING, attempts=0, status=0, reason="", created_at=NOW, updated_at=NOW,
     expires_at=NOW + 86_400_000, replay_of=None, replayed_as=None,
 )  # fmt: skip

@@ -234,7 +234,12 @@ CREATE INDEX callback_lines_due ON callback_lines (endpoint, due_at) WHERE owner
 CREATE INDEX callback_lines_owner ON callback_lines (owner) WHERE owner <> '';
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE)
+SHOWN_NUMBERS = """
+-- whether a body may show whole numbers of participants (1): of those from before this, nobody knows
+ALTER TABLE callbacks ADD COLUMN is_full BIGINT NOT NULL DEFAULT 1;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE, SHOWN_NUMBERS)
 
 
 def migrate(db: Database[U]) -> int:
