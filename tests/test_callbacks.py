@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
@@ -25,12 +26,14 @@ from gateway.clock import now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.greeting import first_words
+from gateway.kinds import KINDS
 from gateway.messages import InboundMessage
 from gateway.pruning import Pruner
 from gateway.records import Kind, Outgoing
 from gateway.server import courier as courier_of
 from gateway.settings import Settings
 from gateway.store import NEVER, Store
+from gateway.web.v1.payloads import written
 
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
 TEXT = "the blue door, second floor"
@@ -590,6 +593,24 @@ def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_a
     assert masked["message.received"].payload["data"]["resource"]["participant"] == "+1•••••01"
     assert masked["message.sent"].payload["data"]["resource"]["text"] == TEXT
     assert masked["call.connected"].payload["data"]["resource"]["participant"] == "+1•••••01"
+
+
+def test_each_kind_is_as_the_document_says_it_is_with_numbers_and_without(
+    store: Store, conversation: Callable[[], str], serve: Callable[..., Client]
+) -> None:
+    schemas = pytest.importorskip("jsonschema_rs")
+    session = conversation()
+    for kind in sorted(KINDS):
+        store.write(lambda tx, kind=kind: tx.add_event(kind, now_ms(), session=session, mask=MASK, message=1))
+    document = serve(sending=False)("GET", "/v1/openapi.json").json()
+    callback = document["webhooks"]["callback"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    told = schemas.validator_for(callback | {"components": document["components"]})
+    for full in (True, False):
+        bodies = store.read(lambda tx, full=full: [written(tx, row, full=full) for row in tx.events(count=200)])
+        assert {json.loads(body)["type"] for body in bodies} == KINDS
+        for body in bodies:
+            told.validate(json.loads(body))
+        assert (ANN in str(bodies) or BOB in str(bodies)) is full
 
 
 @pytest.mark.both_databases

@@ -23,6 +23,7 @@ from gateway.web.v1.types import (
     Metadata,
     Number,
     Output,
+    ParticipantNumber,
     PersonName,
     Pin,
     Region,
@@ -143,7 +144,7 @@ class ListSessions(Paging):
 class Leg(Output):
     """This participant reaches the others by texting or calling this mask."""
 
-    participant: E164
+    participant: ParticipantNumber
     name: str | None
     mask: E164
     carrier: str = Field(description="Whose number the mask is")
@@ -179,7 +180,7 @@ class SentMessage(Output):
     """A text on its way to a participant."""
 
     id: str
-    participant: E164
+    participant: ParticipantNumber
     mask: E164
     carrier: str
     state: MessageState = Field(description="`suppressed`: they want no texts, and it is not sent")
