@@ -56,7 +56,7 @@ class Courier:
         self._dice = dice
         self._owner = this_process()
         self._feed = Feed(store)
-        self._http = CarrierSession()
+        self._http = CarrierSession(bounded=True)
         self._desks = {endpoint.name: Desk(endpoint) for endpoint in settings.callback_endpoints}
         self._answers: SimpleQueue[Attempt] = SimpleQueue()
         self._bell = threading.Event()
