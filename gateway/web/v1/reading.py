@@ -73,7 +73,7 @@ def _body(operation: Operation[Any, Any, Any]) -> dict[str, Any]:
     """
     if not operation.reads_body:
         return {}
-    if not bottle.request.content_length and not bottle.request.chunked:
+    if bottle.request.content_length <= 0 and not bottle.request.chunked:  # -1: it is not said
         return {}
     kind = read_header("Content-Type").partition(";")[0].strip().lower()
     if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
