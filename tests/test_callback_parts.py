@@ -211,6 +211,8 @@ VERDICTS = [
     (attempt(500), "waiting", True, 2_000),
     (attempt(0), "waiting", True, 2_000),
     (attempt(429, retry_after_ms=60_000), "waiting", False, 60_000),
+    (attempt(429, attempts=3), "waiting", True, 16_000),
+    (attempt(429, attempts=3, retry_after_ms=0), "waiting", True, 16_000),
     (attempt(503, retry_after_ms=60_000), "waiting", True, 60_000),
 ]
 
