@@ -288,6 +288,38 @@ def test_where_nothing_is_a_problem_says_so(client: Client, method: str, path: s
     refused(client(method, path, json={}), 404)
 
 
+# --- versions ---------------------------------------------------------------------------------------
+
+
+def test_whatever_changes_one_thing_that_has_a_version_takes_if_match(client: Client) -> None:
+    versioned = {one.id: one for one in table(client.context) if one.takes_version}
+    assert versioned.keys() == {"change_number", "remove_number", "change_session", "end_session", "reopen_session"}
+    document = client("GET", "/v1/openapi.json").json()
+    client("POST", "/v1/pool", json=ADD)
+    people = {"participants": [{"number": OTHER}, {"number": THIRD}], "exclusive": True}
+    session = client("POST", "/v1/sessions", json=people).json()["id"]
+    for id in ("change_session", "end_session", "reopen_session", "change_number", "remove_number"):
+        one = versioned[id]
+        path = one.path.replace("{number}", TN).replace("{id}", session)
+        parameters = document["paths"][one.path][one.method.lower()]["parameters"]
+        assert "If-Match" in {each["name"] for each in parameters}
+        refused(client(one.method, path, json={}, headers={"If-Match": '"99"'}), 412, "changed")
+        tag = client("GET", path.removesuffix("/end").removesuffix("/reopen")).headers["etag"]
+        if id == "remove_number":
+            client("POST", f"/v1/sessions/{session}/end", json={})
+        assert client(one.method, path, json={}, headers={"If-Match": tag}).status in (200, 204), id
+
+
+def test_a_number_that_was_taken_away_and_added_again_is_another_version(client: Client, clock: SettableClock) -> None:
+    client("POST", "/v1/pool", json=ADD)
+    tag = client("GET", f"/v1/pool/{TN}").headers["etag"]
+    client("DELETE", f"/v1/pool/{TN}")
+    clock.tick(ms=1)
+    client("POST", "/v1/pool", json=ADD | {"carrier": "signalwire"})
+    refused(client("DELETE", f"/v1/pool/{TN}", headers={"If-Match": tag}), 412, "changed")
+    assert client.rows()["numbers"] == 1
+
+
 # --- repeats ----------------------------------------------------------------------------------------
 
 KEYED = {"Idempotency-Key": "7f9a2c"}
@@ -329,6 +361,15 @@ def test_each_caller_has_keys_of_their_own(serve: Callable[..., Client]) -> None
     client = serve(sending=False, GATEWAY_API_KEYS=",".join(KEYS.values()))
     assert client("POST", "/v1/pool", json=ADD, headers=KEYED | bearer("admin")).status == 201
     refused(client("POST", "/v1/pool", json=ADD, headers=KEYED | bearer("operator")), 409, "number-exists")
+
+
+def test_keys_without_a_name_are_callers_of_their_own_too(serve: Callable[..., Client], store: Store) -> None:
+    client = serve(sending=False, GATEWAY_API_KEYS="one-secret,two-secret")
+    one, two = ({"Authorization": f"Bearer {secret}"} for secret in ("one-secret", "two-secret"))
+    assert client("POST", "/v1/pool", json=ADD, headers=KEYED | one).status == 201
+    refused(client("POST", "/v1/pool", json=ADD, headers=KEYED | two), 409, "number-exists")
+    assert client("POST", "/v1/pool", json=ADD, headers=KEYED | one).headers["idempotency-replayed"] == "true"
+    assert "one-secret" not in str(store.read(lambda tx: tx.query("SELECT * FROM answers")))
 
 
 def kept(store: Store) -> int:

@@ -153,7 +153,7 @@ def _headers(one: Operation[Any, Any, Any]) -> list[Json]:
         words = "Chosen by you, another one for each request. A repeat within 24 hours is done once and answered alike"
         schema = {"type": "string", "pattern": KEY_PATTERN}
         found.append({"name": IDEMPOTENCY_KEY, "in": "header", "description": words, "schema": schema})
-    if one.versioned and one.method in ("PATCH", "DELETE"):
+    if one.takes_version:
         words = "The ETag that was answered: refused with 412 if it was changed meanwhile"
         found.append({"name": IF_MATCH, "in": "header", "description": words, "schema": {"type": "string"}})
     return found

@@ -27,6 +27,7 @@ from gateway.store.session_lists import SessionFilter
 from gateway.web.v1 import call_options, paging
 from gateway.web.v1.channels import channel_names
 from gateway.web.v1.manners import check_version, etag
+from gateway.web.v1.message_models import Direction, written_id
 from gateway.web.v1.operations import Answer, Call, Nothing
 from gateway.web.v1.problems import CANNOT_REOPEN, INVALID, WISH_REFUSED, Refusal, Wrong, refusal_for
 from gateway.web.v1.session_models import (
@@ -91,6 +92,7 @@ def change_session(tx: Tx, call: Call[SessionPath, Nothing, ChangeSession]) -> A
 
 def end_session(tx: Tx, call: Call[SessionPath, Nothing, EndSession]) -> Answer:
     session, asked = tx.session(call.path.id), call.body
+    check_version(call, session.version)
     core.refuse_over(session, call.now)
     if asked.text and not session.texts:
         _refuse([Wrong(pointer="/text", detail=_BY_PHONE)])
@@ -101,6 +103,7 @@ def end_session(tx: Tx, call: Call[SessionPath, Nothing, EndSession]) -> Answer:
 
 def reopen_session(tx: Tx, call: Call[SessionPath, Nothing, ReopenSession]) -> Answer:
     session = tx.session(call.path.id)
+    check_version(call, session.version)
     _refuse(_past(call.body.expires_at, call.now))
     try:
         again = opening.reopen(tx, session, call.body.expires_at, call.context.settings, call.now)
@@ -115,10 +118,15 @@ def send_message(tx: Tx, call: Call[SessionPath, Nothing, SendMessage]) -> Answe
     if not legs:
         _refuse([Wrong(pointer="/to", detail=_STRANGER)])
     ids = core.say(tx, session, legs, asked.text, call.context.settings, call.now)
-    sent = [tx.message(id) for id in ids]
     data = [
-        SentMessage(id=f"out-{one.id}", participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
-        for one in sent
+        SentMessage(
+            id=written_id(Direction.OUTBOUND, m.id),
+            participant=m.recipient,
+            mask=m.mask,
+            carrier=m.carrier,
+            state=m.state,
+        )
+        for m in map(tx.message, ids)
     ]
     return Answer(status=201, body=SentMessages(data=data))
 
@@ -195,9 +203,8 @@ def _refuse(wrong: Sequence[Wrong]) -> None:
 
 
 def _past(expires_at: int | None, now: int) -> list[Wrong]:
-    if expires_at is None or expires_at > now:
-        return []
-    return [Wrong(pointer="/expires_at", detail="is not in the future")]
+    wrong = expires_at is not None and expires_at <= now
+    return [Wrong(pointer="/expires_at", detail="is not in the future")] if wrong else []
 
 
 def _texts_unsaid(asked: OpenSession) -> list[Wrong]:

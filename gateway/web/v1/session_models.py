@@ -10,6 +10,7 @@ from pydantic import Field
 from gateway.opening import MOST_PEOPLE
 from gateway.records import MessageState, Origin
 from gateway.web.v1.call_options import CallOptions, ShownCallOptions
+from gateway.web.v1.message_models import WrittenId
 from gateway.web.v1.paging import Paging
 from gateway.web.v1.types import (
     E164,
@@ -179,7 +180,7 @@ class Session(Output):
 class SentMessage(Output):
     """A text on its way to a participant."""
 
-    id: str
+    id: WrittenId
     participant: ParticipantNumber
     mask: E164
     carrier: str

@@ -86,6 +86,12 @@ def _whole(value: Any) -> int:
     raise ValueError("is not a whole number")
 
 
+def _row_id(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,17}", value):
+        return int(value)
+    raise ValueError("is not an id: a whole number from 1")
+
+
 def _country(code: str) -> str:
     if not is_region(code):
         raise ValueError("is not an ISO country of two capitals that has phone numbers")
@@ -257,6 +263,13 @@ Pin = Annotated[str, StringConstraints(pattern="^[0-9]{4,15}$")]
 
 #: What the application calls a session.
 ExternalId = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]
+
+#: An id in a path that is a whole number: of a call, of a callback.
+RowId = Annotated[
+    int,
+    BeforeValidator(_row_id),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]}),
+]
 
 #: The id of a session.
 SessionId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
