@@ -21,7 +21,7 @@ from gateway.numbers import masked
 from gateway.retry import CLOSED, Circuit
 from gateway.settings import Settings
 from gateway.web.v1.payloads import EventData
-from gateway.web.v1.types import OF_SOMEBODY
+from gateway.web.v1.people import OF_SOMEBODY
 
 Make = Callable[..., Settings]
 NOW = 1_779_228_598_250
@@ -137,7 +137,7 @@ def test_a_masked_number_leaves_a_million_people_it_may_be(number: str, shown: s
 # --- whose numbers a callback holds ------------------------------------------------------------------
 
 #: Of what a callback shows, each string that is nobody's number. Whoever adds one says here that they know it is none;
-#: what is somebody's is a `Participant` (gateway/web/v1/types.py).
+#: what is somebody's is a `Participant` (gateway/web/v1/people.py).
 NOBODY_S = {
     "Session": {"id", "external_id", "end_text", "reason", "note", "metadata"},
     "ShownCallOptions": {"words", "unanswered", "whisper"},

@@ -11,7 +11,8 @@ from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
 from gateway.records import Leg
 from gateway.store import Tx
-from gateway.web.v1.types import E164, Output, Participant, ParticipantNumber, Time
+from gateway.web.v1.people import Participant, ParticipantNumber
+from gateway.web.v1.types import E164, Output, Time
 
 State = Literal["asked", "ringing", "answered", "message", "ended"]
 LegOutcome = Literal["completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown"]

@@ -19,8 +19,9 @@ from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.problems import BAD_CURSOR, NUMBER_UNKNOWN
-from gateway.web.v1.types import E164, Input, Number, Output, ParticipantNumber, SessionId, Time
+from gateway.web.v1.types import E164, Input, Number, Output, SessionId, Time
 
 
 class MaskPath(Input):

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from gateway.records import Kind, MessageState
 from gateway.web.v1.paging import Paging
-from gateway.web.v1.types import Input, Name, Number, Output, Participant, SessionId, Time
+from gateway.web.v1.people import Participant
+from gateway.web.v1.types import Input, Name, Number, Output, SessionId, Time
 
 MOST = 200  #: messages replayed in one request
 _ID = re.compile("(in|out)-([1-9][0-9]{0,17})")

@@ -16,8 +16,9 @@ from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading, writing
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Page, Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.problems import BAD_CURSOR, NUMBER_UNKNOWN, OPT_OUT_UNKNOWN, Refusal, Wrong
-from gateway.web.v1.types import E164, Input, Number, Output, ParticipantNumber, Time
+from gateway.web.v1.types import E164, Input, Number, Output, Time
 
 
 class OptOutPath(Input):

@@ -14,8 +14,9 @@ from gateway.web.v1 import call_models, events, messages, session_handlers
 from gateway.web.v1.call_models import CallRecord
 from gateway.web.v1.events import Event
 from gateway.web.v1.message_models import Message
+from gateway.web.v1.people import MASKED
 from gateway.web.v1.session_models import Session
-from gateway.web.v1.types import MASKED, Output, Time
+from gateway.web.v1.types import Output, Time
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from gateway.records import MessageState, Origin
 from gateway.web.v1.call_options import CallOptions, ShownCallOptions
 from gateway.web.v1.message_models import WrittenId
 from gateway.web.v1.paging import Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.types import (
     E164,
     CarrierName,
@@ -24,7 +25,6 @@ from gateway.web.v1.types import (
     Metadata,
     Number,
     Output,
-    ParticipantNumber,
     PersonName,
     Pin,
     Region,

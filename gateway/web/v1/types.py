@@ -18,7 +18,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
-    SerializationInfo,
     StringConstraints,
     ValidationInfo,
     WithJsonSchema,
@@ -27,11 +26,10 @@ from pydantic import (
 from gateway import values
 from gateway.carrier import Carrier
 from gateway.clock import moment
-from gateway.numbers import HIDDEN, is_region, masked, regions, understood
+from gateway.numbers import is_region, regions, understood
 
 CARRIER_FORMAT = "carrier"  #: stands in a schema until openapi.py puts the names of the configured ones there
 E164_PATTERN = r"^\+(1[0-9]{10}|[2-9][0-9]{6,14})$"
-MASKED_PATTERN = rf"^\+[1-9][0-9]{{0,2}}{HIDDEN}([0-9]{{2}})?$"  #: of E.164, see `gateway.numbers.masked`
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -186,34 +184,6 @@ Number = Annotated[
 
 #: One of our numbers, as it is answered.
 E164 = Annotated[str, WithJsonSchema({"type": "string", "pattern": E164_PATTERN, "examples": ["+12065550100"]})]
-
-#: What a participant's number is serialized with where it must not be seen, as `context`.
-MASKED = "masked"
-
-
-def _seen(who: str, info: SerializationInfo) -> str:
-    return masked(who) if info.context == MASKED else who
-
-
-OF_SOMEBODY = PlainSerializer(_seen, return_type=str)
-
-#: Who takes part, as they are answered: E.164, or the carrier's own word for them. Whatever is somebody's is one of
-#: these, so that no callback shows it whole which must not.
-Participant = Annotated[str, OF_SOMEBODY, WithJsonSchema({"type": "string", "examples": ["+12065550100"]})]
-
-#: The same where it is E.164 in any case.
-ParticipantNumber = Annotated[
-    str,
-    OF_SOMEBODY,
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": f"{E164_PATTERN}|{MASKED_PATTERN}",
-            "examples": ["+12065550100"],
-            "description": "E.164; in callbacks masked, unless `GATEWAY_CALLBACK_NUMBERS` is `full`",
-        }
-    ),
-]
 
 #: What a number carries.
 ChannelName = Literal["text", "voice"]
