@@ -6,15 +6,21 @@ tried again; once it has left and no answer came, the carrier may have acted on 
 
 from __future__ import annotations
 
+import http.client
+import io
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import Any
 
 import requests
+import requests.adapters
 import urllib3
+import urllib3.connection
 
 from gateway.errors import (
     CarrierMisconfigured,
@@ -46,12 +52,14 @@ class CarrierSession:
 
     Each thread has a connection pool of its own. Proxies and CA bundle are read from the environment once for each
     host: reading them for each request costs a third of the CPU of a send. With `proxies` false none is used,
-    whatever the environment says: for what runs on this machine.
+    whatever the environment says: for what runs on this machine. With `bounded` the time for an answer is for all of
+    it, its body too, not between its bytes: for who need not be trusted to come to an end.
     """
 
-    def __init__(self, *, proxies: bool = True) -> None:
+    def __init__(self, *, proxies: bool = True, bounded: bool = False) -> None:
         self._local = threading.local()
         self._proxies = proxies
+        self._bounded = bounded
         self._environments: dict[str, dict[str, Any]] = {}  # by scheme and host
 
     def get(self, url: str, **kwargs: Any) -> Response:
@@ -113,7 +121,73 @@ class CarrierSession:
         if session is None:
             session = self._local.session = requests.Session()
             session.trust_env = False
+            if self._bounded:
+                session.mount("https://", _Bounded())
+                session.mount("http://", _Bounded())
         return session
+
+
+class _Bytes(io.RawIOBase):
+    """What comes in from a socket, until the time that the socket has for one read is over."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        timeout = sock.gettimeout()
+        self._until = None if timeout is None else monotonic() + timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._until is not None:
+            left = self._until - monotonic()
+            if left <= 0:
+                raise TimeoutError("the answer takes too long")
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedAnswer(http.client.HTTPResponse):
+    """An answer whose time begins when the first byte of it is waited for."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        unbounded, self.fp = self.fp, io.BufferedReader(_Bytes(sock))
+        unbounded.close()
+
+
+class _HTTP(urllib3.connection.HTTPConnection):
+    response_class = _BoundedAnswer
+
+
+class _HTTPS(urllib3.connection.HTTPSConnection):
+    response_class = _BoundedAnswer
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTP
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPS
+
+
+class _Bounded(requests.adapters.HTTPAdapter):
+    """Connections whose answers are bounded."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager
 
 
 def _pieces(response: Response) -> Iterator[bytes]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 from receivers import OTHER_SECRET, SECRET
 
 from gateway.callbacks import signing, verdicts
@@ -18,6 +20,8 @@ from gateway.kinds import KINDS
 from gateway.numbers import masked
 from gateway.retry import CLOSED, Circuit
 from gateway.settings import Settings
+from gateway.web.v1.payloads import EventData
+from gateway.web.v1.people import OF_SOMEBODY
 
 Make = Callable[..., Settings]
 NOW = 1_779_228_598_250
@@ -130,10 +134,59 @@ def test_a_masked_number_leaves_a_million_people_it_may_be(number: str, shown: s
     assert masked(number) == shown
 
 
+# --- whose numbers a callback holds ------------------------------------------------------------------
+
+#: Of what a callback shows, each string that is nobody's number. Whoever adds one says here that they know it is none;
+#: what is somebody's is a `Participant` (gateway/web/v1/people.py).
+NOBODY_S = {
+    "Session": {"id", "external_id", "end_text", "reason", "note", "metadata"},
+    "ShownCallOptions": {"words", "unanswered", "whisper"},
+    "Leg": {"name", "mask", "carrier"},
+    "Message": {
+        "id", "session", "mask", "carrier", "text", "media", "reason", "code", "carrier_ref", "caused_by", "replay_of",
+        "replayed_as",
+    },
+    "CallRecord": {"session", "mask", "carrier", "reason", "carrier_ref"},
+    "RungLeg": {"name", "mask", "detail"},
+    "OptOut": {"mask"},
+    "Recording": set(),
+    "EventData": {"kind", "session", "masks", "carrier", "message", "detail"},
+}  # fmt: skip
+
+
+def strings(model: type[BaseModel]) -> dict[str, dict[str, bool]]:
+    """Return each field of a model, and of those in it, that may hold any string: whether it is a `Participant`."""
+    found: dict[str, dict[str, bool]] = {model.__name__: {}}
+
+    def look(annotation: Any, name: str, marked: bool) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found.update(strings(annotation))
+        elif annotation is str:
+            found[model.__name__][name] = marked
+        elif get_origin(annotation) is not Literal:
+            marked = marked or OF_SOMEBODY in getattr(annotation, "__metadata__", ())
+            for one in get_args(annotation) if get_origin(annotation) is not Annotated else get_args(annotation)[:1]:
+                look(one, name, marked)
+
+    for name, field in model.model_fields.items():
+        look(field.annotation, name, OF_SOMEBODY in field.metadata)
+    return found
+
+
+def test_every_string_of_a_callback_is_known_to_be_somebody_s_number_or_nobody_s() -> None:
+    found = strings(EventData)
+    assert {model: {name for name, marked in one.items() if not marked} for model, one in found.items()} == NOBODY_S
+    somebody_s = {f"{model}.{name}" for model, one in found.items() for name, marked in one.items() if marked}
+    assert somebody_s == {
+        "Leg.participant", "Message.participant", "CallRecord.participant", "CallRecord.answered_by",
+        "OptOut.participant", "RungLeg.participant",
+    }  # fmt: skip
+
+
 # --- verdicts ---------------------------------------------------------------------------------------
 
 CALLBACK = Callback(
-    id=7, endpoint="e", event=1, kind="opt_out", session="", webhook_id="cb_k_1", body="{}",
+    id=7, endpoint="e", event=1, kind="opt_out", session="", webhook_id="cb_k_1", body="{}", is_full=False,
     state=CallbackState.SENDING, attempts=0, status=0, reason="", created_at=NOW, updated_at=NOW,
     expires_at=NOW + 86_400_000, replay_of=None, replayed_as=None,
 )  # fmt: skip
@@ -159,6 +212,8 @@ VERDICTS = [
     (attempt(500), "waiting", True, 2_000),
     (attempt(0), "waiting", True, 2_000),
     (attempt(429, retry_after_ms=60_000), "waiting", False, 60_000),
+    (attempt(429, attempts=3), "waiting", True, 16_000),
+    (attempt(429, attempts=3, retry_after_ms=0), "waiting", True, 16_000),
     (attempt(503, retry_after_ms=60_000), "waiting", True, 60_000),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import threading
@@ -25,12 +26,14 @@ from gateway.clock import now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.errors import StoreUnavailable
 from gateway.greeting import first_words
+from gateway.kinds import KINDS
 from gateway.messages import InboundMessage
 from gateway.pruning import Pruner
 from gateway.records import Kind, Outgoing
 from gateway.server import courier as courier_of
 from gateway.settings import Settings
 from gateway.store import NEVER, Store
+from gateway.web.v1.payloads import written
 
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
 TEXT = "the blue door, second floor"
@@ -193,7 +196,9 @@ def test_what_cannot_be_shown_holds_up_nothing(
 
 
 def draft(event: int, session: str = "") -> Draft:
-    return Draft(event=event, kind="opt_out", session=session, body="{}", expires_at=now_ms() + 1_000_000)
+    return Draft(
+        event=event, kind="opt_out", session=session, body="{}", is_full=False, expires_at=now_ms() + 1_000_000
+    )
 
 
 @pytest.mark.both_databases
@@ -591,6 +596,64 @@ def test_a_callback_says_what_the_api_says_with_numbers_masked_unless_they_are_a
     assert masked["message.sent"].payload["data"]["resource"]["text"] == TEXT
     assert masked["call.connected"].payload["data"]["resource"]["participant"] == "+1•••••01"
     assert masked["opt_out"].payload["data"]["resource"]["participant"] == "+1•••••02"
+
+
+def test_each_kind_is_as_the_document_says_it_is_with_numbers_and_without(
+    store: Store, conversation: Callable[[], str], serve: Callable[..., Client]
+) -> None:
+    schemas = pytest.importorskip("jsonschema_rs")
+    session = conversation()
+    for kind in sorted(KINDS):
+        store.write(lambda tx, kind=kind: tx.add_event(kind, now_ms(), session=session, mask=MASK, message=1))
+    document = serve(sending=False)("GET", "/v1/openapi.json").json()
+    callback = document["webhooks"]["callback"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    told = schemas.validator_for(callback | {"components": document["components"]})
+    for full in (True, False):
+        bodies = store.read(lambda tx, full=full: [written(tx, row, full=full) for row in tx.events(count=200)])
+        assert {json.loads(body)["type"] for body in bodies} == KINDS
+        for body in bodies:
+            told.validate(json.loads(body))
+        assert (ANN in str(bodies) or BOB in str(bodies)) is full
+
+
+@pytest.mark.both_databases
+def test_once_numbers_are_to_be_masked_none_goes_out_that_was_written_down_before(
+    store: Store, make: Make, receiver: Receiver, conversation: Callable[[], str], serve: Callable[..., Client]
+) -> None:
+    kinds = "session.opened,message.received"
+    receiver.answer = lambda got: Reply(500 if got.payload["type"] == "session.opened" else 410)
+    with calling(store, make(GATEWAY_CALLBACK_NUMBERS="full", GATEWAY_CALLBACK_EVENTS=kinds)):
+        conversation()
+        until(lambda: receiver.got, "the first is tried")
+        until(lambda: len(rows(store)) == 2 and "sending" not in states(store), "all are in line")
+    assert ANN in receiver.got[0].body.decode()
+    tried = len(receiver.got)
+    with calling(store, make(GATEWAY_CALLBACK_EVENTS=kinds)):
+        until(lambda: len(receiver.got) > tried + 2, "it is tried again")
+        receiver.answer = lambda got: TAKEN if got.payload["type"] == "session.opened" else Reply(410)
+        assert settled(store, 2) == ["delivered", "dead"]
+        assert serve(sending=False, **_variables(receiver))("POST", "/v1/callbacks/2/replay").status == 201
+        receiver.answer = lambda got: TAKEN
+        assert settled(store, 3)[-1] == "delivered"
+    later = receiver.got[tried:]
+    assert {got.payload["data"]["resource"]["id"] for got in later}
+    assert not [got for got in later if ANN.encode() in got.body or BOB.encode() in got.body]
+    assert len({(got.id, got.body) for got in later}) == 2  # each is the same from then on
+
+
+def test_what_showed_numbers_and_cannot_be_written_anew_is_dead_unsent(
+    store: Store, make: Make, receiver: Receiver, conversation: Callable[[], str]
+) -> None:
+    receiver.answer = lambda got: Reply(500)
+    with calling(store, make(GATEWAY_CALLBACK_NUMBERS="full", GATEWAY_CALLBACK_EVENTS="session.opened")):
+        conversation()
+        until(lambda: receiver.got, "it is tried")
+    store.write(lambda tx: tx.query("DELETE FROM events"))
+    tried = len(receiver.got)
+    with calling(store, make(GATEWAY_CALLBACK_EVENTS="session.opened")):
+        assert settled(store, 1) == ["dead"]
+    assert "numbers" in rows(store)[0]["reason"]
+    assert len(receiver.got) == tried
 
 
 def test_a_receiver_can_tell_our_callbacks_with_either_secret_and_no_other_body(

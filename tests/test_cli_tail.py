@@ -13,12 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from commands import ADMIN, FAILS, Cli, served
 from demos import ANSI
 from program import environment, until
 
+from gateway.cli.api import Api
+from gateway.cli.events import _Tail
+from gateway.clock import now_ms
+from gateway.remote import Remote
 from gateway.server import Gateway
 
 TN = [f"+1206555{n:04}" for n in range(100, 110)]
@@ -136,6 +141,25 @@ def test_a_tail_need_not_follow(cli: Cli) -> None:
     shown = cli("events", "tail", "--no-follow").stdout.splitlines()
     assert len(shown) == len(everything)
     assert shown[-1].split()[2:6] == [str(everything[-1]["id"]), "session.ended", "session", ids[1]]
+
+
+def test_a_tail_that_does_not_follow_ends_though_other_events_keep_coming(running: Gateway) -> None:
+    class Busy(Api):
+        """Before each request something happens that is not asked for, and something that is."""
+
+        asked = 0
+
+        def get(self, *words: Any, **more: Any) -> dict[str, Any]:
+            self.asked += 1
+            assert self.asked < 20
+            for kind in ("pool.low", "number.unknown", "pool.low"):
+                running.store.write(lambda tx, kind=kind: tx.add_event(kind, now_ms()))
+            return super().get(*words, **more)
+
+    api = Busy(Remote(url=running.url, key=ADMIN))
+    tail = _Tail(api, {"kind": "number.unknown", "limit": 200})
+    found = list(tail.events({"after": "latest"}, follow=False)) + list(tail.events({"after": "0"}, follow=False))
+    assert [one["kind"] for one in found] == ["number.unknown"] * 3  # what had come when the second one began
 
 
 def test_a_tail_of_a_gateway_that_is_not_there_ends(tmp_path: Path) -> None:

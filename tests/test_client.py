@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -229,3 +230,60 @@ def test_a_size_is_known_where_the_body_comes_as_it_is(headers: dict[str, str], 
     response = requests.Response()
     response.headers.update(headers)
     assert size_of(response) == size
+
+
+# --- an answer that never ends ------------------------------------------------------------------------
+
+HEAD, LONG_HEAD = b"HTTP/1.1 200 OK\r\n", b"X-Padding: " + b"x" * 5000
+SLOW = {
+    "headers": HEAD + LONG_HEAD,
+    "body": HEAD + b"Content-Length: 9000\r\n\r\n",
+    "chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+    "status line": b"",
+}
+
+
+@contextmanager
+def dripping(at_once: bytes) -> Iterator[str]:
+    """Answer with some bytes at once, and then a byte each 20 ms, for 3 s."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+    enough = threading.Event()
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(at_once)
+            with suppress(OSError):
+                for _ in range(150):
+                    if enough.wait(0.02):
+                        break
+                    connection.sendall(b"1")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        enough.set()
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.parametrize("at_once", SLOW.values(), ids=SLOW.keys())
+def test_the_time_for_an_answer_is_for_all_of_it_however_it_drips(at_once: bytes) -> None:
+    with dripping(at_once) as url:
+        began = time.monotonic()
+        with pytest.raises(UncertainSendError):
+            CarrierSession(bounded=True).get(url, timeout=(1, 0.2))
+        assert time.monotonic() - began < 1.5
+
+
+def test_what_is_read_of_an_answer_later_has_no_more_time() -> None:
+    with dripping(SLOW["body"]) as url:
+        began = time.monotonic()
+        answer = CarrierSession(bounded=True).get(url, timeout=(1, 0.2), stream=True)
+        with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+            answer.raw.read(9000)
+        assert time.monotonic() - began < 1.5

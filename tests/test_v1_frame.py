@@ -140,6 +140,12 @@ def test_a_body_that_is_no_json_object_is_400(client: Client, way: tuple[str, st
     refused(client(*way, body=body), 400, "unreadable")
 
 
+@pytest.mark.parametrize("depth", [150, 300, 500, 900, 1500])
+def test_however_deep_a_body_is_it_is_refused(client: Client, depth: int) -> None:
+    body = b'{"participants": ' + b"[" * depth + b"]" * depth + b"}"
+    assert client("POST", "/v1/sessions", body=body).status in (400, 422)
+
+
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "\xff"])
 def test_a_body_of_another_type_is_415_so_that_no_web_page_writes_unasked(client: Client, kind: str) -> None:
     before = client.rows()
@@ -181,6 +187,18 @@ def test_of_very_many_wrong_fields_a_hundred_are_named(client: Client) -> None:
     document = refused(client("POST", "/v1/pool", json={f"x{i}": 1 for i in range(5000)}), 422, "invalid")
     assert len(document["errors"]) == 100
     assert "5002" in document["detail"]
+
+
+def test_what_takes_no_body_refuses_the_fields_of_one_and_changes_nothing(client: Client) -> None:
+    client("POST", "/v1/pool", json=ADD)
+    bodiless = [one for one in table(client.context) if one.method != "GET" and one.body is Nothing]
+    assert {"replay_message", "replay_callback", "remove_number"} <= {one.id for one in bodiless}
+    for one in bodiless:
+        path = one.path.replace("{number}", TN).replace("{id}", "out-1" if one.id == "replay_message" else "1")
+        answer = client(one.method, path, json={"dry_run": True})
+        assert "/dry_run" in places(refused(answer, 422, "invalid")), one.id
+        refused(client(one.method, path, body=b"x=1", headers={"Content-Type": "text/plain"}), 415, "media-type")
+    assert client.rows()["numbers"] == 1
 
 
 STRICT = [("number", 12065550100), ("number", None), ("number", True), ("label", 1), ("label", None),
@@ -270,6 +288,38 @@ def test_where_nothing_is_a_problem_says_so(client: Client, method: str, path: s
     refused(client(method, path, json={}), 404)
 
 
+# --- versions ---------------------------------------------------------------------------------------
+
+
+def test_whatever_changes_one_thing_that_has_a_version_takes_if_match(client: Client) -> None:
+    versioned = {one.id: one for one in table(client.context) if one.takes_version}
+    assert versioned.keys() == {"change_number", "remove_number", "change_session", "end_session", "reopen_session"}
+    document = client("GET", "/v1/openapi.json").json()
+    client("POST", "/v1/pool", json=ADD)
+    people = {"participants": [{"number": OTHER}, {"number": THIRD}], "exclusive": True}
+    session = client("POST", "/v1/sessions", json=people).json()["id"]
+    for id in ("change_session", "end_session", "reopen_session", "change_number", "remove_number"):
+        one = versioned[id]
+        path = one.path.replace("{number}", TN).replace("{id}", session)
+        parameters = document["paths"][one.path][one.method.lower()]["parameters"]
+        assert "If-Match" in {each["name"] for each in parameters}
+        refused(client(one.method, path, json={}, headers={"If-Match": '"99"'}), 412, "changed")
+        tag = client("GET", path.removesuffix("/end").removesuffix("/reopen")).headers["etag"]
+        if id == "remove_number":
+            client("POST", f"/v1/sessions/{session}/end", json={})
+        assert client(one.method, path, json={}, headers={"If-Match": tag}).status in (200, 204), id
+
+
+def test_a_number_that_was_taken_away_and_added_again_is_another_version(client: Client, clock: SettableClock) -> None:
+    client("POST", "/v1/pool", json=ADD)
+    tag = client("GET", f"/v1/pool/{TN}").headers["etag"]
+    client("DELETE", f"/v1/pool/{TN}")
+    clock.tick(ms=1)
+    client("POST", "/v1/pool", json=ADD | {"carrier": "signalwire"})
+    refused(client("DELETE", f"/v1/pool/{TN}", headers={"If-Match": tag}), 412, "changed")
+    assert client.rows()["numbers"] == 1
+
+
 # --- repeats ----------------------------------------------------------------------------------------
 
 KEYED = {"Idempotency-Key": "7f9a2c"}
@@ -311,6 +361,15 @@ def test_each_caller_has_keys_of_their_own(serve: Callable[..., Client]) -> None
     client = serve(sending=False, GATEWAY_API_KEYS=",".join(KEYS.values()))
     assert client("POST", "/v1/pool", json=ADD, headers=KEYED | bearer("admin")).status == 201
     refused(client("POST", "/v1/pool", json=ADD, headers=KEYED | bearer("operator")), 409, "number-exists")
+
+
+def test_keys_without_a_name_are_callers_of_their_own_too(serve: Callable[..., Client], store: Store) -> None:
+    client = serve(sending=False, GATEWAY_API_KEYS="one-secret,two-secret")
+    one, two = ({"Authorization": f"Bearer {secret}"} for secret in ("one-secret", "two-secret"))
+    assert client("POST", "/v1/pool", json=ADD, headers=KEYED | one).status == 201
+    refused(client("POST", "/v1/pool", json=ADD, headers=KEYED | two), 409, "number-exists")
+    assert client("POST", "/v1/pool", json=ADD, headers=KEYED | one).headers["idempotency-replayed"] == "true"
+    assert "one-secret" not in str(store.read(lambda tx: tx.query("SELECT * FROM answers")))
 
 
 def kept(store: Store) -> int:
@@ -459,6 +518,23 @@ def test_anything_else_is_no_time(value: Any) -> None:
         time_ms(value)
 
 
+OUTSIDE = ["0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+00:01"]
+
+
+@pytest.mark.parametrize("text", OUTSIDE)
+def test_a_time_outside_the_calendar_in_utc_is_none_as_it_could_not_be_written(client: Client, text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time of RFC 3339"):
+        time_ms(text)
+    query = text.replace("+", "%2B")
+    answer = client("GET", f"/v1/messages?since={query}&until={query}")
+    assert places(refused(answer, 422, "invalid")) == ["since", "until"]
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "0999-01-01T00:00:00.001Z"])
+def test_every_time_that_is_read_can_be_written(text: str) -> None:
+    assert written_time(time_ms(text)) == text
+
+
 def test_a_time_is_written_with_ms() -> None:
     assert written_time(1_767_323_045_008) == "2026-01-02T03:04:05.008Z"
 
@@ -472,7 +548,7 @@ def test_a_duration_is_written_in_the_greatest_unit_that_divides_it(ms: int, tex
 
 # --- cursors ----------------------------------------------------------------------------------------
 
-FORGED = [(5,), ("a", "b"), (), ("\x00",), (None,), (True,), (1 << 63,)]
+FORGED = [(5,), ("a", "b"), (), ("\x00",), (None,), (True,), (1 << 63,), ("\ud800",)]
 
 
 @pytest.mark.parametrize("key", FORGED, ids=str)

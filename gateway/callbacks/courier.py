@@ -56,7 +56,7 @@ class Courier:
         self._dice = dice
         self._owner = this_process()
         self._feed = Feed(store)
-        self._http = CarrierSession()
+        self._http = CarrierSession(bounded=True)
         self._desks = {endpoint.name: Desk(endpoint) for endpoint in settings.callback_endpoints}
         self._answers: SimpleQueue[Attempt] = SimpleQueue()
         self._bell = threading.Event()
@@ -174,6 +174,7 @@ class Courier:
             kind=row["kind"],
             session=row["session"],
             body=self._write(tx, row),
+            is_full=self._settings.callback_numbers == "full",
             expires_at=row["at"] + self._settings.callback_validity_ms,
         )
 
@@ -198,8 +199,9 @@ class Courier:
             if self._stopping or looked > now:
                 return looked
         self._unsure = True
+        ways = desks.Ways(owner=self._owner, judge=self._judge, prepare=self._prepare)
         turned = self._store.write(
-            lambda tx: desks.turn(tx, desk, self._owner, self._judge, claims=not self._stopping, now=now), shared=True
+            lambda tx: desks.turn(tx, desk, ways, claims=not self._stopping, now=now), shared=True
         )
         self._unsure = False
         self._take_note(desk, turned)
@@ -230,6 +232,16 @@ class Courier:
             attempt = Attempt(callback=one, is_probe=is_probe, status=0, reason=type(error).__name__)
         self._answers.put(attempt)
         self._bell.set()
+
+    def _prepare(self, tx: Tx, one: Callback) -> Callback | None:
+        """Return a callback as it may be sent, None if it cannot be.
+
+        What was written down while participants' numbers were to be shown is written anew once they are not.
+        """
+        if not one.is_full or self._settings.callback_numbers == "full":
+            return one
+        events = tx.events(one.event - 1, 1, upto=one.event)
+        return tx.write_anew(one, self._write(tx, events[0])) if events else None
 
     def _judge(self, one: Attempt, state: EndpointState, now: int) -> Verdict:
         return verdicts.verdict(one, state, now=now, base_ms=self._settings.retry_base_ms, dice=self._dice)

@@ -17,7 +17,17 @@ log = logging.getLogger(__name__)
 
 SENDERS = 16  #: to each endpoint at a time, in each process
 
-Judge = Callable[[Attempt, EndpointState, int], Verdict]
+#: Why a callback dies that was claimed and may not be sent.
+UNSAYABLE = "it shows participants' numbers, which are to be masked by now, and its event is gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How a process goes about its turns."""
+
+    owner: str  #: of what it claims
+    judge: Callable[[Attempt, EndpointState, int], Verdict]
+    prepare: Callable[[Tx, Callback], Callback | None]  #: returns what is sent; None: nothing may be
 
 
 class Desk:
@@ -57,25 +67,40 @@ def look(tx: Tx, desk: Desk) -> int:
     return _due(tx, state, probing=desk.is_probing(), room=desk.free())
 
 
-def turn(tx: Tx, desk: Desk, owner: str, judge: Judge, *, claims: bool, now: int) -> Turned:
+def turn(tx: Tx, desk: Desk, ways: Ways, *, claims: bool, now: int) -> Turned:
     """Settle what was answered, then claim what there is room for, if `claims`."""
     before = state = tx.lock_endpoint(desk.name)
     for one in desk.answered:
         state = verdicts.heard(state, one, now)
-    found = [judge(one, state, now) for one in desk.answered]
+    found = [ways.judge(one, state, now) for one in desk.answered]
     for each in found:
-        tx.settle_callback(each, owner, now)
+        tx.settle_callback(each, ways.owner, now)
     if before.circuit.is_open and not state.circuit.is_open:
         tx.make_callbacks_due(desk.name, now)
     room = verdicts.room(state, desk.free() if claims else 0, desk.is_probing(), now)
-    claimed = tx.claim_callbacks(desk.name, owner, room, now) if room else []
+    claimed, dead = _claim(tx, desk, ways, room, now) if room else ([], [])
     if claimed and state.circuit.is_open:
         state = verdicts.probed(state, now)
     if state != before:
         tx.set_endpoint(state)
     probing = desk.is_probing() or (state.circuit.is_open and bool(claimed))
     due = _due(tx, state, probing=probing, room=desk.free() - len(claimed))
-    return Turned(before=before, after=state, wake_at=due, claimed=claimed, verdicts=found)
+    return Turned(before=before, after=state, wake_at=due, claimed=claimed, verdicts=found + dead)
+
+
+def _claim(tx: Tx, desk: Desk, ways: Ways, room: int, now: int) -> tuple[list[Callback], list[Verdict]]:
+    """Claim what is due, and return it as it may be sent; and what became of that which may not be."""
+    claimed, dead = [], []
+    for one in tx.claim_callbacks(desk.name, ways.owner, room, now):
+        if sayable := ways.prepare(tx, one):
+            claimed.append(sayable)
+            continue
+        verdict = Verdict(
+            callback=one, state=CallbackState.DEAD, due_at=now, status=one.status, reason=UNSAYABLE, counts=False
+        )
+        tx.settle_callback(verdict, ways.owner, now)
+        dead.append(verdict)
+    return claimed, dead
 
 
 def _due(tx: Tx, state: EndpointState, *, probing: bool, room: int) -> int:

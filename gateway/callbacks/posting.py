@@ -19,7 +19,7 @@ SMALL = 16_384  #: bytes of an answer that are read so that its connection can b
 def post(
     http: CarrierSession, endpoint: Endpoint, keys: Sequence[bytes], one: Callback, *, is_probe: bool, now: int
 ) -> Attempt:
-    """Send a callback, signed at `now` (ms), and return what came of it. Waits 15 s for an answer."""
+    """Send a callback, signed at `now` (ms), and return what came of it. Waits 15 s for an answer, all of it."""
     body = one.body.encode()
     headers = {
         "Content-Type": "application/json",

@@ -28,6 +28,7 @@ class Draft:
     kind: str
     session: str  #: "" where it is of none
     body: str = field(repr=False)
+    is_full: bool  #: the body shows participants' numbers
     expires_at: int
 
 
@@ -42,6 +43,7 @@ class Callback:
     session: str
     webhook_id: str
     body: str = field(repr=False)
+    is_full: bool  #: the body may show participants' numbers
     state: CallbackState
     attempts: int  #: that came to nothing, or to its delivery
     status: int  #: of the last answer; 0: there was none

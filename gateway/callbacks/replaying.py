@@ -1,4 +1,4 @@
-"""Sending again what is dead: singly, or all that a filter finds. The id and the body stay as they were."""
+"""Sending again what is dead: singly, or all that a filter finds. The id stays as it was, and so does the body."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def verdict(one: Attempt, state: EndpointState, *, now: int, base_ms: int, dice:
     )
     if state.circuit.is_open:
         return replace(again, due_at=now, counts=False)  # behind all that was due before: the next probe is another
-    return replace(again, counts=one.status != 429)
+    return replace(again, counts=not (one.status == 429 and one.retry_after_ms))  # else it would not get later
 
 
 def room(state: EndpointState, free: int, probing: bool, now: int) -> int:

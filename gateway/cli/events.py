@@ -45,7 +45,7 @@ def events() -> None:
     "--kind", "kinds", multiple=True, type=click.Choice(KINDS), metavar="KIND", help="Only of this kind; also twice."
 )
 @click.option("--session", metavar="SESSION", help="Only of this session.", shell_complete=completing.sessions)
-@click.option("--no-follow", is_flag=True, help="End when there are no more.")
+@click.option("--no-follow", is_flag=True, help="End with the newest there is by now.")
 @remote
 @json_lines
 def tail(
@@ -96,13 +96,20 @@ class _Tail:
         self._lost = False
 
     def events(self, start: dict[str, Any], *, follow: bool) -> Iterator[dict[str, Any]]:
-        """Yield events, for ever or until there are no more. Raises `Unavailable` only before the first answer."""
+        """Yield events, for ever, or those there are by now: others keep coming, and a filter may hide each of them.
+
+        Raises `Unavailable` only before the first answer.
+        """
+        end = None if follow else int(self._api.get(_PATH, {"after": "latest", "limit": 1})["next"])
         page = self._api.get(_PATH, {**self._query, **start}, where=_WHERE)
         while True:
-            yield from page["data"]
+            yield from (one for one in page["data"] if end is None or one["id"] <= end)
             place = page["next"]
-            page = self._next(place) if follow else self._api.get(_PATH, {**self._query, "after": place})
-            if not follow and not page["data"] and page["next"] == place:
+            if end is None:
+                page = self._next(place)
+            elif int(place) < end:
+                page = self._api.get(_PATH, {**self._query, "after": place})
+            else:
                 return
 
     def _next(self, place: str) -> dict[str, Any]:

@@ -23,10 +23,10 @@ _ALL = Statement(f"SELECT * FROM callbacks WHERE {_LATEST}")  # noqa: S608
 _BY_ID = Statement("SELECT * FROM callbacks WHERE id = :id")
 _DEAD = Statement("SELECT * FROM callbacks WHERE state = 'dead' AND id > :after ORDER BY id LIMIT :count")
 _AGAIN = Statement(
-    "INSERT INTO callbacks (endpoint, event, kind, session, webhook_id, body, state, attempts, status, reason, "
-    "created_at, updated_at, expires_at, replay_of) "
-    "SELECT endpoint, event, kind, session, webhook_id, body, 'waiting', 0, 0, '', :now, :now, :expires_at, id "
-    "FROM callbacks WHERE id = :id RETURNING id"
+    "INSERT INTO callbacks (endpoint, event, kind, session, webhook_id, body, is_full, state, attempts, status, "
+    "reason, created_at, updated_at, expires_at, replay_of) "
+    "SELECT endpoint, event, kind, session, webhook_id, body, is_full, 'waiting', 0, 0, '', :now, :now, "
+    ":expires_at, id FROM callbacks WHERE id = :id RETURNING id"
 )
 _TOOK_ITS_PLACE = Statement("UPDATE callbacks SET replayed_as = :new WHERE id = :id")
 _WAITING = Statement(

@@ -8,6 +8,7 @@ locks, it is in order of name.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.callbacks.records import Callback, CallbackState, Draft, EndpointState, Verdict
 from gateway.retry import Circuit
@@ -31,9 +32,9 @@ _STAND = Statement(
     "why = :why WHERE name = :name"
 )
 _ADD = Statement(
-    "INSERT INTO callbacks (endpoint, event, kind, session, webhook_id, body, state, attempts, status, reason, "
-    "created_at, updated_at, expires_at) VALUES (:endpoint, :event, :kind, :session, :webhook_id, :body, 'waiting', 0, "
-    "0, '', :now, :now, :expires_at)"
+    "INSERT INTO callbacks (endpoint, event, kind, session, webhook_id, body, is_full, state, attempts, status, "
+    "reason, created_at, updated_at, expires_at) VALUES (:endpoint, :event, :kind, :session, :webhook_id, :body, "
+    ":is_full, 'waiting', 0, 0, '', :now, :now, :expires_at)"
 )
 ADD_LINE = Statement(
     "INSERT INTO callback_lines (endpoint, session, due_at, owner, claimed_until) VALUES (:endpoint, :session, :now, "
@@ -59,6 +60,7 @@ _SETTLE = Statement(
     "attempts = attempts - :uncounted, body = CASE WHEN :state = 'delivered' THEN '' ELSE body END "
     "WHERE id = :id AND state = 'sending'"
 )
+_WRITE_ANEW = Statement("UPDATE callbacks SET body = :body, is_full = 0 WHERE id = :id")
 _OWNER = Statement("SELECT owner FROM callback_lines WHERE endpoint = :endpoint AND session = :session")
 _FREE = Statement(
     "UPDATE callback_lines SET owner = '', due_at = :due_at WHERE endpoint = :endpoint AND session = :session"
@@ -118,7 +120,8 @@ class CallbackUnit(PinUnit):
             for one in drafts:
                 webhook_id = f"cb_{state.key}_{one.event}"
                 of = {"event": one.event, "kind": one.kind, "session": one.session, "expires_at": one.expires_at}
-                self.later(_ADD, endpoint=name, webhook_id=webhook_id, body=one.body, now=now, **of)
+                said = {"body": one.body, "is_full": int(one.is_full)}
+                self.later(_ADD, endpoint=name, webhook_id=webhook_id, now=now, **of, **said)
             for session in dict.fromkeys(one.session for one in drafts):
                 self.later(ADD_LINE, endpoint=name, session=session, now=now)
             given = True
@@ -164,6 +167,14 @@ class CallbackUnit(PinUnit):
             self.run(_START, id=heads[0]["id"], now=now)
             claimed.append(callback(heads[0]))
         return claimed
+
+    def write_anew(self, one: Callback, body: str) -> Callback:
+        """Put a body without participants' numbers in the place of a callback's; return it with that.
+
+        Its line is claimed, and the endpoint is locked.
+        """
+        self.run(_WRITE_ANEW, id=one.id, body=body)
+        return replace(one, body=body, is_full=False)
 
     def settle_callback(self, verdict: Verdict, owner: str, now: int) -> None:
         """Write down what came of an attempt and free its line, if `owner` still has it. The endpoint is locked.
@@ -265,7 +276,7 @@ class CallbackUnit(PinUnit):
 
 def callback(row: Row) -> Callback:
     """Return a row of `callbacks`."""
-    return Callback(**{**row, "state": CallbackState(row["state"])})
+    return Callback(**{**row, "state": CallbackState(row["state"]), "is_full": bool(row["is_full"])})
 
 
 def endpoint(row: Row) -> EndpointState:

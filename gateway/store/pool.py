@@ -29,10 +29,11 @@ _RELEASE = Statement(
     "UPDATE numbers SET live = live - :legs, shuffle = :shuffle, "
     "exclusive = CASE WHEN exclusive = :session THEN NULL ELSE exclusive END WHERE number = :number"
 )
+#: The version begins with the time: that of a number that was removed meanwhile never comes again.
 _ADD = Statement(
     "INSERT INTO numbers (number, seq, carrier, state, region, area, shuffle, live, exclusive, created_at, label, "
     "version) VALUES (:number, (SELECT COALESCE(MAX(seq), 0) + 1 FROM numbers), :carrier, 'active', :region, :area, "
-    ":shuffle, 0, NULL, :now, :label, 1) ON CONFLICT (number) DO NOTHING RETURNING number"
+    ":shuffle, 0, NULL, :now, :label, :now) ON CONFLICT (number) DO NOTHING RETURNING number"
 )
 #: The row says through whom goes what waits to be sent from a number.
 _TAKE_ALONG = Statement("UPDATE paces SET carrier = :carrier WHERE name = :number")

@@ -240,7 +240,25 @@ ALTER TABLE opt_outs ADD COLUMN ref BIGINT;
 CREATE UNIQUE INDEX opt_outs_ref ON opt_outs (ref);
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, OF_CARRIERS, MESSAGES, LEAN, CALLBACKS, VOICE, NAMED_OPT_OUTS)
+SHOWN_NUMBERS = """
+-- whether a body may show whole numbers of participants (1): of those from before this, nobody knows
+ALTER TABLE callbacks ADD COLUMN is_full BIGINT NOT NULL DEFAULT 1;
+"""
+
+MIGRATIONS = (
+    FIRST,
+    SECOND,
+    THIRD,
+    FOURTH,
+    FIFTH,
+    OF_CARRIERS,
+    MESSAGES,
+    LEAN,
+    CALLBACKS,
+    VOICE,
+    NAMED_OPT_OUTS,
+    SHOWN_NUMBERS,
+)
 
 
 def migrate(db: Database[U]) -> int:

@@ -27,6 +27,7 @@ BUSY_PERSON = "+12065550000"  #: takes part in every hundredth session
 BUSY_MASK = "+12062000001"  #: a leg of every fiftieth session is on it
 BUSY_SESSION = "the-busy-one"  #: an external id: every hundredth text is in it
 REUSED = "again-and-again"  #: the external id of every hundredth session that has ended
+ENDPOINT = "hooks.example.com-0123abcd"  #: is called back
 STRANGER = "+12065559999"
 
 #: What becomes of texts: the state, how many of a thousand, what the history says.
@@ -110,6 +111,10 @@ COLUMNS = {
     "events": "id, at, kind, session, mask, carrier, message, detail",
     "message_history": "id, message, at, cause, state, reason, code, attempt",
     "calls": "id, carrier, ref, mask, caller, session, outcome, reason, at",
+    "endpoints": "name, key, upto, held_until, failures, probes, probe_at, why",
+    "callbacks": "id, endpoint, event, kind, session, webhook_id, body, is_full, state, attempts, status, reason, "
+    "created_at, updated_at, expires_at",
+    "callback_lines": "endpoint, session, due_at, owner, claimed_until",
     "answers": "caller, key, fingerprint, status, headers, body, created_at",
 }
 
@@ -128,6 +133,7 @@ class _Filling:
         self._alone: dict[str, str] = {}
         self._pairs: set[tuple[str, str]] = set()
         self._lanes: set[tuple[str, str]] = set()
+        self._lines: set[str] = set()
         self._sessions: list[_Session] = []
         self._fates = [fate for fate in FATES for _ in range(fate[1])]
 
@@ -297,7 +303,24 @@ class _Filling:
         self, at: int, kind: str, session: str = "", mask: str = "", carrier: str = "", message: int | None = None,
         detail: str = "",
     ) -> None:  # fmt: skip
-        self._rows.add("events", self._rows.counted["events"] + 1, at, kind, session, mask, carrier, message, detail)
+        id = self._rows.counted["events"] + 1
+        self._rows.add("events", id, at, kind, session, mask, carrier, message, detail)
+        self._owe(id, at, kind, session)
+
+    def _owe(self, event: int, at: int, kind: str, session: str) -> None:
+        """Owe an endpoint an event: nearly all were delivered, a few are dead, and a few of late wait."""
+        waits = event % 50 == 0 and at > self._now - DAY
+        state = "waiting" if waits else "dead" if event % 200 == 7 else "delivered"
+        status, reason = (204, "") if state == "delivered" else (500, "HTTP 500")
+        body = "" if state == "delivered" else json.dumps({"type": kind, "padding": "x" * 400})
+        if waits and session not in self._lines:
+            self._lines.add(session)
+            self._rows.add("callback_lines", ENDPOINT, session, self._now, "", 0)
+        self._rows.add(
+            "callbacks",
+            *(event, ENDPOINT, event, kind, session, f"cb_k_{event}", body, 0, state, 1, status, reason),
+            *(at, at, at + DAY if not waits else self._now + DAY),
+        )
 
     # --- the rest
 
@@ -319,6 +342,7 @@ class _Filling:
             self._rows.add("answers", "key", f"order-{i}", "f" * 64, 201, "{}", "{}", self._now - i * 100)
         for i in range(50):
             self._event(self._now, "carrier.resumed" if i % 2 else "carrier.paused", carrier="flowroute")
+        self._rows.add("endpoints", ENDPOINT, "k", self._rows.counted["events"], 0, 0, 0, None, "")
 
 
 def fill(url: str, sizes: Sizes, say: Say) -> None:
@@ -379,7 +403,7 @@ def _postgres(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], N
         yield put
         for _, sql in indexes:
             db.execute(sql)
-        for table in ("sessions", "inbox", "outbox", "events", "message_history", "calls"):
+        for table in ("sessions", "inbox", "outbox", "events", "message_history", "calls", "callbacks"):
             key = "seq" if table == "sessions" else "id"
             db.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), (SELECT MAX({key}) FROM {table}))")
         db.execute("VACUUM ANALYZE")

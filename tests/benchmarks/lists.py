@@ -200,6 +200,24 @@ EVENTS = _lists(
     keyed="after",
 )
 
+CALLBACKS = _lists(
+    "/v1/callbacks",
+    "id",
+    "id DESC",
+    {
+        "": "callbacks",
+        "session={busy_session}": "callbacks WHERE session = '{busy_session}'",
+        "session={busy_session}&state=dead": "callbacks WHERE session = '{busy_session}' AND state = 'dead'",
+        "state=waiting": "callbacks WHERE state = 'waiting'",
+        "state=dead": "callbacks WHERE state = 'dead'",
+        "state=delivered": "callbacks WHERE state = 'delivered'",
+        "endpoint={endpoint}": "callbacks WHERE endpoint = '{endpoint}'",
+        "endpoint=nobody": "callbacks WHERE endpoint = 'nobody'",
+        "kind=carrier.paused": "callbacks WHERE kind = 'carrier.paused'",
+        "kind=message.failed&state=dead": "callbacks WHERE kind = 'message.failed' AND state = 'dead'",
+    },
+)
+
 OPT_OUTS = _lists(
     "/v1/opt-outs",
     "participant, mask",
@@ -211,4 +229,4 @@ ON_MASKS = _lists("/v1/masks/{mask}", "participant", "participant", {"": "leases
     "/v1/masks/{busy_mask}", "participant", "participant", {"": "leases WHERE mask = '{busy_mask_}'"}
 )
 
-LISTS = (*SESSIONS, *NUMBERS, *MESSAGES, *CALLS, *EVENTS, *OPT_OUTS, *ON_MASKS)
+LISTS = (*SESSIONS, *NUMBERS, *MESSAGES, *CALLS, *EVENTS, *CALLBACKS, *OPT_OUTS, *ON_MASKS)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from benchmarks.costs import costs
-from benchmarks.filling import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, DAY, REUSED, STRANGER, Sizes, fill
+from benchmarks.filling import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, DAY, ENDPOINT, REUSED, STRANGER, Sizes, fill
 from benchmarks.lists import LISTS
 from benchmarks.sides import FACE, PUBLIC, Case, Result, Side, compare
 from gateways import TOKEN
@@ -143,6 +143,9 @@ def _landmarks(side: Side) -> dict[str, Any]:
         "until_ms": middle + DAY,
         "in_id": side.rows("SELECT MAX(id) / 2 AS n FROM inbox")[0]["n"],
         "out_id": side.rows("SELECT MAX(id) / 2 AS n FROM outbox")[0]["n"],
+        "endpoint": ENDPOINT,
+        "callback_id": side.rows("SELECT MAX(id) / 2 AS n FROM callbacks")[0]["n"],
+        "waiting_callback_id": side.rows("SELECT MIN(id) AS n FROM callbacks WHERE state = 'waiting'")[0]["n"],
         "call_id": side.rows("SELECT MAX(id) / 2 AS n FROM calls")[0]["n"],
     }
 
@@ -166,6 +169,9 @@ _LOOK_UPS = [
             "/v1/messages/in-{in_id}",
             "/v1/messages/out-{out_id}",
             "/v1/calls/{call_id}",
+            "/v1/callbacks/{callback_id}",
+            "/v1/callbacks/{waiting_callback_id}",
+            "/v1/callbacks/endpoints",
             "/v1/carriers",
             "/v1/carriers/signalwire",
             "/v1/events?after=latest",

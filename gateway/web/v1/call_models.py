@@ -11,6 +11,7 @@ from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
 from gateway.records import Leg
 from gateway.store import Tx
+from gateway.web.v1.people import Participant, ParticipantNumber
 from gateway.web.v1.types import E164, Output, Time
 
 State = Literal["asked", "ringing", "answered", "message", "ended"]
@@ -21,7 +22,7 @@ Outcome = Literal["refused", "completed", "busy", "declined", "no_answer", "canc
 class RungLeg(Output):
     """Somebody who was to be rung."""
 
-    participant: E164
+    participant: ParticipantNumber
     name: str | None
     mask: E164 = Field(description="What they saw")
     state: Literal["ringing", "answered", "ended"] | None = Field(description="null: the carrier has told us nothing")
@@ -50,7 +51,7 @@ class CallRecord(Output):
 
     id: int
     session: str | None
-    participant: str = Field(description="Who called: E.164, or the carrier's own word for them")
+    participant: Participant = Field(description="Who called: E.164, or the carrier's own word for them")
     by_pin: bool = Field(description="Whether the caller was taken for a participant by a PIN")
     mask: str
     carrier: str
@@ -61,7 +62,7 @@ class CallRecord(Output):
         "`callee_opted_out`, `other_carrier`, `forbidden_number`, `wrong_pin`, `pin_locked`"
     )
     legs: list[RungLeg]
-    answered_by: E164 | None
+    answered_by: ParticipantNumber | None
     started_at: Time
     answered_at: Time | None
     ended_at: Time | None

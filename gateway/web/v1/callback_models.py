@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from gateway.callbacks.records import CallbackState
 from gateway.kinds import KINDS
 from gateway.store.callback_lists import MOST_WAITING
 from gateway.web.v1.message_models import Count
 from gateway.web.v1.paging import Paging
-from gateway.web.v1.types import Input, Output, SessionId, Time
+from gateway.web.v1.types import Input, Output, RowId, SessionId, Time
 
 MOST = 200  #: callbacks replayed in one request
-
-
-def _id(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,17}", value):
-        return int(value)
-    raise ValueError("is not the id of a callback")
 
 
 def _kind(value: str) -> str:
@@ -29,11 +22,6 @@ def _kind(value: str) -> str:
     return value
 
 
-CallbackId = Annotated[
-    int,
-    BeforeValidator(_id),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]}),
-]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,300}$")]
 KindName = Annotated[
     str,
@@ -43,7 +31,7 @@ KindName = Annotated[
 
 
 class CallbackPath(Input):
-    id: CallbackId
+    id: RowId
 
 
 class ListCallbacks(Paging):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
 from gateway import recordings
 from gateway.errors import RecordingUnknown, SendError
@@ -22,29 +21,15 @@ from gateway.web.v1.manners import reading
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import GREATEST, Page, Paging
 from gateway.web.v1.problems import BAD_CURSOR, CALL_UNKNOWN, CARRIER_OUT, RECORDING_UNKNOWN, Refusal
-from gateway.web.v1.types import Input, Name, Number, SessionId
-
-
-def _id(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,17}", value):
-        return int(value)
-    raise ValueError("is not the id of a call")
-
-
-_ID_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]})
-CallId = Annotated[
-    int,
-    BeforeValidator(_id),
-    _ID_SCHEMA,
-]
+from gateway.web.v1.types import Input, Name, Number, RowId, SessionId
 
 
 class CallPath(Input):
-    id: CallId
+    id: RowId
 
 
 class RecordingPath(CallPath):
-    n: Annotated[int, BeforeValidator(_id), _ID_SCHEMA]
+    n: RowId
 
 
 class ListCalls(Paging):

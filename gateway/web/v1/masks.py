@@ -19,6 +19,7 @@ from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.problems import BAD_CURSOR, NUMBER_UNKNOWN
 from gateway.web.v1.types import E164, Input, Number, Output, SessionId, Time
 
@@ -34,7 +35,7 @@ class AskFrom(Input):
 class Holder(Output):
     """Somebody who is on a mask: whoever texts or calls it from this number is taken to mean this session."""
 
-    participant: E164
+    participant: ParticipantNumber
     name: str | None
     session: SessionId
     state: Literal["live", "quarantined"]
@@ -55,7 +56,7 @@ class Mask(Output):
 class Reach(Output):
     """Somebody for whom a text or call would be."""
 
-    participant: E164
+    participant: ParticipantNumber
     name: str | None
     mask: E164 = Field(description="From which they would get it")
     carrier: str
@@ -78,7 +79,7 @@ class Explanation(Output):
     """What would happen now."""
 
     mask: E164
-    sender: E164
+    sender: ParticipantNumber
     carrier: str | None = Field(description="Whose number the mask is; null: it is none of ours")
     session: SessionId | None = Field(description="What the pair of mask and sender means")
     lease: Literal["live", "expired", "quarantined", "none"]

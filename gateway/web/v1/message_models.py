@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from gateway.records import Kind, MessageState
 from gateway.web.v1.paging import Paging
+from gateway.web.v1.people import Participant
 from gateway.web.v1.types import Input, Name, Number, Output, SessionId, Time
 
 MOST = 200  #: messages replayed in one request
@@ -151,7 +152,9 @@ class Message(Output):
     kind: Kind | None = Field(description="Why it is sent; null: it came in")
     outcome: Outcome | None = Field(description="What it came to; null: it went out")
     session: str | None
-    participant: str = Field(description="Whom it is for, or who wrote it: E.164, or the carrier's own word for them")
+    participant: Participant = Field(
+        description="Whom it is for, or who wrote it: E.164, or the carrier's own word for them"
+    )
     mask: str
     carrier: str
     text: str | None = Field(description="null: it came in")

@@ -153,7 +153,7 @@ def _headers(one: Operation[Any, Any, Any]) -> list[Json]:
         words = "Chosen by you, another one for each request. A repeat within 24 hours is done once and answered alike"
         schema = {"type": "string", "pattern": KEY_PATTERN}
         found.append({"name": IDEMPOTENCY_KEY, "in": "header", "description": words, "schema": schema})
-    if one.versioned and one.method in ("PATCH", "DELETE"):
+    if one.takes_version:
         words = "The ETag that was answered: refused with 412 if it was changed meanwhile"
         found.append({"name": IF_MATCH, "in": "header", "description": words, "schema": {"type": "string"}})
     return found
@@ -173,8 +173,7 @@ def _responses(one: Operation[Any, Any, Any], schemas: _Schemas) -> Json:
 
 def _everywhere(one: Operation[Any, Any, Any]) -> list[ProblemType]:
     """Return the problems that come of reading the request."""
-    reads = any(model is not Nothing for model in (one.params, one.query, one.body)) or one.takes_key
-    return [UNREADABLE, *([MEDIA_TYPE] if one.body is not Nothing else []), INVALID] if reads else [UNREADABLE, INVALID]
+    return [UNREADABLE, *([MEDIA_TYPE] if one.reads_body else []), INVALID]
 
 
 def _good(one: Operation[Any, Any, Any], status: int, model: type[BaseModel] | None, schemas: _Schemas) -> Json:

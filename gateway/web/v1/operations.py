@@ -34,7 +34,8 @@ and the file goes into `RESOURCES` of `__init__.py`. Then
   POST; the dispatcher is rung afterwards. `reading(unit)` is one `store.read`. A handler that needs neither is a
   function of the `Call` alone;
 - a list takes a query that extends `Paging` and answers `Page[Record]` (paging.py);
-- what can be changed answers `etag(version)` as the header `ETag`, and its PATCH calls `check_version` (manners.py);
+- what can be changed answers `etag(version)` as the header `ETag`, and whatever changes it calls `check_version`
+  (manners.py);
 - HEAD, OPTIONS, 405 with `Allow`, CORS, keys and roles are seen to for every path (routes.py, manners.py).
 """
 
@@ -72,7 +73,7 @@ class Call(Generic[P, Q, B]):
 
     context: Context
     now: int  #: ms UTC
-    caller: str  #: the name of the key; "" where it has none
+    caller: str  #: whose key it is, see `ApiKey.caller`; "" where none is needed
     path: P
     query: Q
     body: B
@@ -119,13 +120,23 @@ class Operation(Generic[P, Q, B]):
     query: type[Q] = _NOTHING
     body: type[B] = _NOTHING
     problems: tuple[ProblemType, ...] = ()  #: beside those that every operation may answer with
-    versioned: bool = False  #: answers with an ETag; where it writes, it takes If-Match
+    versioned: bool = False  #: answers with an ETag; where it changes what is there, it takes If-Match
     media_type: str = "application/json"  #: of the good answers
 
     @property
     def tag(self) -> str:
         """Return the resource: the first word of the path behind `/v1`."""
         return self.path.split("/")[2].removesuffix(".json")
+
+    @property
+    def reads_body(self) -> bool:
+        """Return whether a body is read: on GET it means nothing (RFC 9110, 9.3.1), elsewhere it may ask for more."""
+        return self.method != "GET"
+
+    @property
+    def takes_version(self) -> bool:
+        """Return whether it takes an `If-Match`: it changes the one thing of its path, which has a version."""
+        return self.versioned and self.method != "GET" and self.params is not Nothing
 
     @property
     def takes_key(self) -> bool:

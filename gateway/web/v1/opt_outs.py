@@ -16,6 +16,7 @@ from gateway.web.v1 import paging
 from gateway.web.v1.manners import reading, writing
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.paging import Page, Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.problems import BAD_CURSOR, NUMBER_UNKNOWN, OPT_OUT_UNKNOWN, Refusal, Wrong
 from gateway.web.v1.types import E164, Input, Number, Output, Time
 
@@ -42,7 +43,7 @@ class WhichOptOut(Input):
 class OptOut(Output):
     """Somebody who wants no texts."""
 
-    participant: E164
+    participant: ParticipantNumber
     mask: E164 | None = Field(description="From this number of ours; null: from any")
     created_at: Time
 

@@ -57,7 +57,12 @@ def _fits(key: list[Any], kinds: tuple[type[str] | type[int], ...]) -> bool:
     """Return whether a key may be handed to the store: anybody can write a cursor who has read this file."""
     if [type(part) for part in key] != list(kinds):
         return False
-    return all(-GREATEST <= part <= GREATEST if isinstance(part, int) else "\x00" not in part for part in key)
+    return all(-GREATEST <= part <= GREATEST if isinstance(part, int) else _is_text(part) for part in key)
+
+
+def _is_text(part: str) -> bool:
+    """Return whether a database takes a string: JSON has NUL and halves of a character, by their numbers."""
+    return "\x00" not in part and not any("\ud800" <= letter <= "\udfff" for letter in part)
 
 
 def write(call: Call[Any, Any, Any], key: Key | None) -> str | None:

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from gateway.errors import CallUnknown, SessionUnknown
 from gateway.logs import log_bug
-from gateway.numbers import masked
 from gateway.store import Row, Tx
 from gateway.web.v1 import call_models, events, messages, opt_outs, session_handlers
 from gateway.web.v1.call_models import CallRecord
 from gateway.web.v1.events import Event
 from gateway.web.v1.message_models import Message
 from gateway.web.v1.opt_outs import OptOut
+from gateway.web.v1.people import MASKED
 from gateway.web.v1.session_models import Session
 from gateway.web.v1.types import Output, Time
 
@@ -47,12 +47,9 @@ def written(tx: Tx, row: Row, *, full: bool, keep_ms: int = 0) -> str:
 
     `keep_ms`: for how long recordings are kept; 0: for ever.
     """
-    resource = _resource_or_log(tx, row, keep_ms)
-    if resource is not None and not full:
-        resource = _masked(resource)
-    event = EventData(**dict(events.shown(row)), resource=resource)
+    event = EventData(**dict(events.shown(row)), resource=_resource_or_log(tx, row, keep_ms))
     payload = Payload(type=event.kind, timestamp=event.at, data=event)
-    return json.dumps(payload.model_dump(mode="json"), separators=(",", ":"))
+    return json.dumps(payload.model_dump(mode="json", context=None if full else MASKED), separators=(",", ":"))
 
 
 def _resource_or_log(tx: Tx, row: Row, keep_ms: int) -> Resource | None:
@@ -91,22 +88,3 @@ def _session(tx: Tx, id: str) -> Session | None:
         return session_handlers.shown(tx.session(id))
     except SessionUnknown:
         return None
-
-
-def _masked(resource: Resource) -> Resource:
-    if isinstance(resource, Session):
-        legs = [leg.model_copy(update={"participant": masked(leg.participant)}) for leg in resource.legs]
-        return resource.model_copy(update={"legs": legs})
-    if isinstance(resource, CallRecord):
-        return _masked_call(resource)
-    return resource.model_copy(update={"participant": masked(resource.participant)})
-
-
-def _masked_call(call: CallRecord) -> CallRecord:
-    return call.model_copy(
-        update={
-            "participant": masked(call.participant),
-            "legs": [leg.model_copy(update={"participant": masked(leg.participant)}) for leg in call.legs],
-            "answered_by": masked(call.answered_by) if call.answered_by is not None else None,
-        }
-    )

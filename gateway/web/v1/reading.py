@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.web.bodies import read_header, read_object
 from gateway.web.context import Context
-from gateway.web.v1.operations import Call, Nothing, Operation
+from gateway.web.v1.operations import Call, Operation
 from gateway.web.v1.problems import INVALID, MEDIA_TYPE, UNREADABLE, Refusal, Wrong
 from gateway.web.v1.types import Grounds
 
@@ -27,6 +27,7 @@ _WORDS = {
     "missing": "is required",
     "extra_forbidden": "is no field of this request",
     "union_tag_invalid": "is of no known kind",
+    "json_invalid": "is nested too deep",
 }
 _NUL = "holds a NUL character"
 
@@ -66,10 +67,13 @@ def read_call(
 
 
 def _body(operation: Operation[Any, Any, Any]) -> dict[str, Any]:
-    """Return the body as an object; none at all is an empty one, and so its missing fields are named."""
-    if operation.body is Nothing:
+    """Return the body as an object; none at all is an empty one, and so its missing fields are named.
+
+    It is read where none is taken, too: what somebody wished for there must not be passed over in silence.
+    """
+    if not operation.reads_body:
         return {}
-    if not bottle.request.content_length and not bottle.request.chunked:
+    if bottle.request.content_length <= 0 and not bottle.request.chunked:  # -1: it is not said
         return {}
     kind = read_header("Content-Type").partition(";")[0].strip().lower()
     if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
@@ -131,16 +135,24 @@ def _escaped(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 
-def _places_of_nul(value: Any, place: tuple[int | str, ...] = ()) -> list[tuple[int | str, ...]]:
-    """Return where strings hold NUL, which no database takes. Keys are named by their object's place."""
-    if isinstance(value, str):
-        return [place] if "\x00" in value else []
-    if isinstance(value, dict):
-        keys = [place] if any("\x00" in key for key in value) else []
-        return keys + [found for key, one in value.items() for found in _places_of_nul(one, (*place, key))]
-    if isinstance(value, list):
-        return [found for i, one in enumerate(value) for found in _places_of_nul(one, (*place, i))]
-    return []
+def _places_of_nul(value: Any) -> list[tuple[int | str, ...]]:
+    """Return where strings hold NUL, which no database takes. Keys are named by their object's place.
+
+    However deep they stand: a body may be nested deeper than Python calls.
+    """
+    found: list[tuple[int | str, ...]] = []
+    left: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
+    while left:
+        place, one = left.pop()
+        inside: list[tuple[int | str, Any]] = []
+        if isinstance(one, dict):
+            inside = list(one.items())
+        elif isinstance(one, list):
+            inside = list(enumerate(one))
+        if "\x00" in one if isinstance(one, str) else any("\x00" in str(step) for step, _ in inside):
+            found.append(place)
+        left += [((*place, step), each) for step, each in reversed(inside)]
+    return found
 
 
 def _fingerprint(method: str, target: str, query: dict[str, str], body: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ def _dispatch(
 def _answered(context: Context, operation: Operation[Any, Any, Any], params: Mapping[str, str]) -> bottle.HTTPResponse:
     key = admitted(context.settings.api_keys, operation.role) if operation.role else None
     try:
-        return _written(operation, operation.handler(read_call(context, operation, params, key.name if key else "")))
+        return _written(operation, operation.handler(read_call(context, operation, params, key.caller if key else "")))
     except Refusal as refusal:
         return refusal.document()
     except GatewayError as error:

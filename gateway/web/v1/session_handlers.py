@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from gateway import changes, opening
 from gateway import sessions as core
 from gateway.changes import Change, Lifetime, PersonChange
 from gateway.errors import (
-    GatewayError,
-    NoNumberFree,
     NumberUnknown,
-    PairTaken,
     PeopleRefused,
-    PinTaken,
-    StoreError,
-    WishRefused,
 )
 from gateway.messages import Channel
 from gateway.opening import Opening, Person
@@ -27,8 +19,9 @@ from gateway.store.session_lists import SessionFilter
 from gateway.web.v1 import call_options, paging
 from gateway.web.v1.channels import channel_names
 from gateway.web.v1.manners import check_version, etag
+from gateway.web.v1.message_models import Direction, written_id
 from gateway.web.v1.operations import Answer, Call, Nothing
-from gateway.web.v1.problems import CANNOT_REOPEN, INVALID, WISH_REFUSED, Refusal, Wrong, refusal_for
+from gateway.web.v1.problems import CANNOT_REOPEN, Refusal, Wrong
 from gateway.web.v1.session_models import (
     ChangeParticipant,
     ChangeSession,
@@ -45,6 +38,7 @@ from gateway.web.v1.session_models import (
 from gateway.web.v1.session_models import Leg as ShownLeg
 from gateway.web.v1.session_models import Session as Shown
 from gateway.web.v1.session_models import SessionState as State
+from gateway.web.v1.session_refusals import BY_PHONE, STRANGER, not_in, past, pointing, refuse, texts_unsaid
 
 _NEEDS = {"text": Channel.SMS, "voice": Channel.VOICE}
 
@@ -68,8 +62,8 @@ def list_sessions(tx: Tx, call: Call[Nothing, ListSessions, Nothing]) -> Answer:
 
 def open_session(tx: Tx, call: Call[Nothing, Nothing, OpenSession]) -> Answer:
     asked, context = call.body, call.context
-    _refuse([*_past(asked.expires_at, call.now), *_texts_unsaid(asked)])
-    with _pointing():
+    refuse([*past(asked.expires_at, call.now), *texts_unsaid(asked)])
+    with pointing():
         opened = opening.open_session(tx, _opening(asked), context.carriers, context.settings, call.now)
     session = opened.session
     return _versioned(session, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
@@ -83,17 +77,18 @@ def change_session(tx: Tx, call: Call[SessionPath, Nothing, ChangeSession]) -> A
     session, context = tx.session(call.path.id), call.context
     check_version(call, session.version)
     core.refuse_over(session, call.now)
-    _refuse([*_past(call.body.expires_at, call.now), *_not_in(session, call.body)])
-    with _pointing(mask="number"):  # a mask is wished for when a session is opened only
+    refuse([*past(call.body.expires_at, call.now), *not_in(session, call.body)])
+    with pointing(mask="number"):  # a mask is wished for when a session is opened only
         changed = changes.change(tx, session, _change(session, call.body), context.carriers, context.settings, call.now)
     return _versioned(changed)
 
 
 def end_session(tx: Tx, call: Call[SessionPath, Nothing, EndSession]) -> Answer:
     session, asked = tx.session(call.path.id), call.body
+    check_version(call, session.version)
     core.refuse_over(session, call.now)
     if asked.text and not session.texts:
-        _refuse([Wrong(pointer="/text", detail=_BY_PHONE)])
+        refuse([Wrong(pointer="/text", detail=BY_PHONE)])
     text = asked.text or "" if "text" in asked.model_fields_set else None
     core.end(tx, session, "ended", call.context.settings, call.now, end_text=text, note=asked.reason)
     return _versioned(tx.session(session.id))
@@ -101,7 +96,8 @@ def end_session(tx: Tx, call: Call[SessionPath, Nothing, EndSession]) -> Answer:
 
 def reopen_session(tx: Tx, call: Call[SessionPath, Nothing, ReopenSession]) -> Answer:
     session = tx.session(call.path.id)
-    _refuse(_past(call.body.expires_at, call.now))
+    check_version(call, session.version)
+    refuse(past(call.body.expires_at, call.now))
     try:
         again = opening.reopen(tx, session, call.body.expires_at, call.context.settings, call.now)
     except (NumberUnknown, PeopleRefused) as error:
@@ -113,12 +109,17 @@ def send_message(tx: Tx, call: Call[SessionPath, Nothing, SendMessage]) -> Answe
     session, asked = tx.session(call.path.id), call.body
     legs = tuple(leg for leg in session.legs if asked.to in (None, leg.participant))
     if not legs:
-        _refuse([Wrong(pointer="/to", detail=_STRANGER)])
+        refuse([Wrong(pointer="/to", detail=STRANGER)])
     ids = core.say(tx, session, legs, asked.text, call.context.carriers, call.context.settings, call.now)
-    sent = [tx.message(id) for id in ids]
     data = [
-        SentMessage(id=f"out-{one.id}", participant=one.recipient, mask=one.mask, carrier=one.carrier, state=one.state)
-        for one in sent
+        SentMessage(
+            id=written_id(Direction.OUTBOUND, m.id),
+            participant=m.recipient,
+            mask=m.mask,
+            carrier=m.carrier,
+            state=m.state,
+        )
+        for m in map(tx.message, ids)
     ]
     return Answer(status=201, body=SentMessages(data=data))
 
@@ -181,78 +182,6 @@ def _calls(session: Session, asked: ChangeSession) -> str:
 
 def _written(metadata: dict[str, object]) -> str:
     return json.dumps(metadata, ensure_ascii=False) if metadata else ""
-
-
-# --- what is refused --------------------------------------------------------------------------------
-
-_STRANGER = "takes no part in this session"
-_BY_PHONE = "cannot be sent in a session by phone only"
-
-
-def _refuse(wrong: Sequence[Wrong]) -> None:
-    if wrong:
-        raise Refusal(INVALID, "Nothing was changed. `errors` says what is wrong.", errors=wrong)
-
-
-def _past(expires_at: int | None, now: int) -> list[Wrong]:
-    if expires_at is None or expires_at > now:
-        return []
-    return [Wrong(pointer="/expires_at", detail="is not in the future")]
-
-
-def _texts_unsaid(asked: OpenSession) -> list[Wrong]:
-    """Return what is wrong with texts to people in a session by phone only."""
-    if "text" in (asked.channels or ["text"]):
-        return []
-    texts = {"start_text": asked.start_text, "end_text": asked.end_text}
-    return [Wrong(pointer=f"/{name}", detail=_BY_PHONE) for name, text in texts.items() if text]
-
-
-def _not_in(session: Session, asked: ChangeSession) -> list[Wrong]:
-    people = [one.participant for one in asked.participants]
-    there = {leg.participant for leg in session.legs}
-    wrong = {place: _STRANGER for place, person in enumerate(people) if person not in there}
-    wrong |= {place: "is named twice" for place, person in enumerate(people) if person in people[:place]}
-    return [Wrong(pointer=f"/participants/{place}/participant", detail=why) for place, why in sorted(wrong.items())]
-
-
-@contextmanager
-def _pointing(*, mask: str = "mask") -> Iterator[None]:
-    """Let errors of the block about one of `/participants`, or a wish of theirs, name its field.
-
-    `mask` is the field that decided on which mask they are.
-    """
-    try:
-        yield
-    except (PeopleRefused, NoNumberFree, NumberUnknown, PairTaken, PinTaken, WishRefused) as error:
-        # a mask that is none is no address that is not there: it is a wish that cannot be met
-        refusal = refusal_for(
-            error, type=WISH_REFUSED if isinstance(error, NumberUnknown) else None, errors=_fields(error, mask)
-        )
-        assert refusal is not None
-        raise refusal from None
-
-
-def _fields(error: GatewayError, mask: str) -> list[Wrong]:
-    """Return the fields that an error is about, none where it is about the session as a whole."""
-    if isinstance(error, PeopleRefused):
-        found = sorted(error.wrong.items())
-        return [Wrong(pointer=f"/participants/{place}/number", detail=why) for place, why in found]
-    assert isinstance(error, StoreError)
-    field = _wish(error, mask)
-    if error.position is not None:
-        pointer = "/".join(filter(None, [f"/participants/{error.position}", field]))
-        return [Wrong(pointer=pointer, detail=str(error))]
-    return [Wrong(pointer=f"/{field}" if field == "channels" else "/participants", detail=str(error))] if field else []
-
-
-def _wish(error: StoreError, mask: str) -> str:
-    """Return which field of a participant, or of the session, an error is about; "" for a participant as a whole."""
-    if isinstance(error, WishRefused):
-        return error.wish
-    if isinstance(error, PinTaken):
-        return "pin"
-    return "" if isinstance(error, NoNumberFree) else mask
 
 
 # --- from records to models -------------------------------------------------------------------------

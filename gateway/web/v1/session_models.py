@@ -10,7 +10,9 @@ from pydantic import Field
 from gateway.opening import MOST_PEOPLE
 from gateway.records import MessageState, Origin
 from gateway.web.v1.call_options import CallOptions, ShownCallOptions
+from gateway.web.v1.message_models import WrittenId
 from gateway.web.v1.paging import Paging
+from gateway.web.v1.people import ParticipantNumber
 from gateway.web.v1.types import (
     E164,
     CarrierName,
@@ -143,7 +145,7 @@ class ListSessions(Paging):
 class Leg(Output):
     """This participant reaches the others by texting or calling this mask."""
 
-    participant: E164
+    participant: ParticipantNumber
     name: str | None
     mask: E164
     carrier: str = Field(description="Whose number the mask is")
@@ -178,8 +180,8 @@ class Session(Output):
 class SentMessage(Output):
     """A text on its way to a participant."""
 
-    id: str
-    participant: E164
+    id: WrittenId
+    participant: ParticipantNumber
     mask: E164
     carrier: str
     state: MessageState = Field(description="`suppressed`: they want no texts, and it is not sent")

@@ -84,6 +84,12 @@ def _whole(value: Any) -> int:
     raise ValueError("is not a whole number")
 
 
+def _row_id(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,17}", value):
+        return int(value)
+    raise ValueError("is not an id: a whole number from 1")
+
+
 def _country(code: str) -> str:
     if not is_region(code):
         raise ValueError("is not an ISO country of two capitals that has phone numbers")
@@ -124,14 +130,17 @@ def _different(names: list[Any]) -> list[Any]:
 
 
 def time_ms(value: Any) -> int:
-    """Return a time of RFC 3339 as ms UTC. Raises `ValueError`, whose words never hold the value."""
+    """Return a time of RFC 3339 as ms UTC, one that `written_time` can write.
+
+    Raises `ValueError`, whose words never hold the value.
+    """
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     try:
         if not found:
             raise ValueError
         offset = "+00:00" if found[3] in "Zz" else found[3]
         read = datetime.fromisoformat(f"{found[1].upper()}.{(found[2] or '0')[:6]:0<6}{offset}")
-        return (read - _EPOCH) // timedelta(milliseconds=1)
+        return (read.astimezone(timezone.utc) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise ValueError("is not a time of RFC 3339, such as 2026-01-02T03:04:05.678Z") from None
 
@@ -150,7 +159,7 @@ def _duration(value: Any, info: ValidationInfo[Grounds]) -> int:
 
 def written_time(ms: int) -> str:
     """Return a time in ms UTC as v1 writes it, `2026-01-02T03:04:05.678Z`."""
-    return f"{moment(ms):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03}Z"
+    return f"{moment(ms // 1000 * 1000).replace(tzinfo=None).isoformat()}.{ms % 1000:03}Z"
 
 
 def written_duration(ms: int) -> str:
@@ -173,7 +182,7 @@ Number = Annotated[
     ),
 ]
 
-#: One of our numbers or a participant's, as it is answered.
+#: One of our numbers, as it is answered.
 E164 = Annotated[str, WithJsonSchema({"type": "string", "pattern": E164_PATTERN, "examples": ["+12065550100"]})]
 
 #: What a number carries.
@@ -224,6 +233,13 @@ Pin = Annotated[str, StringConstraints(pattern="^[0-9]{4,15}$")]
 
 #: What the application calls a session.
 ExternalId = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=255)]
+
+#: An id in a path that is a whole number: of a call, of a callback.
+RowId = Annotated[
+    int,
+    BeforeValidator(_row_id),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999, "examples": [1]}),
+]
 
 #: The id of a session.
 SessionId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
