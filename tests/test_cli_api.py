@@ -96,7 +96,13 @@ def test_every_command_explains_itself(cli: Cli, words: list[str]) -> None:
     said = cli(*words, "--help").stdout
     assert len(said.splitlines()) > 6
     assert "--url" in said
-    assert "--json" in said or words == ["opt-outs", "remove"]
+    assert "--json" in said or [word for word in every_command() if word[0] == words[0]] != [words]
+
+
+def test_a_group_without_a_command_says_what_there_is_and_no_error(cli: Cli) -> None:
+    said = cli("sessions", code=2).output
+    assert said.startswith("Usage: gateway sessions ")
+    assert "  reopen " in said
 
 
 # --- pool -----------------------------------------------------------------------------------------------
@@ -294,6 +300,8 @@ def test_opt_outs_are_added_listed_and_removed(cli: Cli) -> None:
     assert [one["mask"] for one in cli.lines("opt-outs", "list", "--participant", CARL)] == [None, TN[0]]
     assert len(cli("opt-outs", "list").stdout.splitlines()) == 3
     assert cli("opt-outs", "remove", CARL).stdout == "Removed.\n"
+    assert cli.json("opt-outs", "remove", CARL, "--mask", TN[0]) == {"removed": CARL, "mask": TN[0]}
+    cli("opt-outs", "add", CARL, "--mask", TN[0])
     cli("opt-outs", "remove", CARL, "--mask", TN[0])
     assert CARL not in cli("opt-outs", "remove", CARL, code=3).stderr
     assert cli("opt-outs", "list").stderr == "Nobody.\n"
@@ -367,6 +375,19 @@ def test_a_pair_that_is_taken_is_a_conflict_that_names_the_session(cli: Cli, ses
     assert session["id"] in result.stderr
     assert "  --participant 1, mask: " in result.stderr
     assert ANN not in result.stderr
+
+
+def test_what_is_wrong_is_said_once(cli: Cli, session: dict[str, Any]) -> None:
+    cli("sessions", "end", session["id"])
+    assert cli("messages", "send", session["id"], "Hi", code=4).stderr == "gateway: The session has ended.\n"
+    cli("sessions", "reopen", session["id"])
+    exclusive = ["sessions", "open", "--exclusive", "--participant", f"{ANN},country=GB", "--participant", BOB]
+    assert cli(*exclusive, code=4).stderr.count("No number of the pool") == 2
+    alone = ["sessions", "open", "--participant", f"{ANN},country=GB", "--participant", BOB]
+    assert cli(*alone, code=4).stderr == (
+        "gateway: No number of the pool can carry the session\n"
+        "  --participant 1: no number of the pool is free for one of the participants\n"
+    )
 
 
 def test_what_click_does_not_understand_is_not_repeated_if_it_is_a_number(cli: Cli) -> None:

@@ -454,6 +454,21 @@ def test_the_document_names_the_carriers_there_are(client: Client) -> None:
     assert carrier["enum"] == ["flowroute", "signalwire"]
 
 
+def test_of_what_is_read_null_is_no_default_for_left_out_is_something_else(client: Client) -> None:
+    schemas = client("GET", "/v1/openapi.json").json()["components"]["schemas"]
+    read = ("ChangeSession", "ChangeParticipant", "ChangeNumber", "EndSession", "CallOptions")
+    fields = [(name, field, schema) for name in read for field, schema in schemas[name]["properties"].items()]
+    assert [(name, field) for name, field, schema in fields if schema.get("default", "") is None] == []
+    assert len(fields) > 15
+
+
+@pytest.mark.parametrize("ms", [1000, 1001, 99_999_000, 10_000 * 60_000, 36_500 * 86_400_000])
+def test_a_ttl_that_is_answered_can_be_asked_for(client: Client, ms: int) -> None:
+    asked = client("GET", "/v1/openapi.json").json()["components"]["schemas"]["OpenSession"]["properties"]["ttl"]
+    [pattern] = [one["pattern"] for one in asked["anyOf"] if "pattern" in one]
+    assert re.fullmatch(pattern, written_duration(ms))
+
+
 def test_the_document_describes_each_operation_with_its_errors(client: Client) -> None:
     document = client("GET", "/v1/openapi.json").json()
     described = {(path, method.upper()) for path, item in document["paths"].items() for method in item}

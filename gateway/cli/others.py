@@ -81,13 +81,17 @@ def add(api: Api, number: str, mask: str | None, as_json: bool) -> None:
 @click.argument("number")
 @click.option("--mask", metavar="NUMBER", help="The one from this number.", shell_complete=completing.numbers)
 @remote
-def remove(api: Api, number: str, mask: str | None) -> None:
+@json_document
+def remove(api: Api, number: str, mask: str | None, as_json: bool) -> None:
     """Take note that somebody wants texts again.
 
     Have their word for it. A block that a carrier keeps stays there.
     """
     api.delete(path("opt-outs", number), {"mask": mask}, _WHERE)
-    click.echo("Removed.")
+    if as_json:
+        view.document({"removed": number, "mask": mask})
+    else:
+        click.echo("Removed.")
 
 
 @click.group()
