@@ -183,4 +183,9 @@ def test_what_an_event_is_about_stands_in_its_words_and_in_fields(store: Store, 
         f"message.failed: message out-7, session s1, mask {MASK}, carrier scripted (no such number)"
     )
     fields = {name: said[0].__dict__[name] for name in ("event", "message_id", "state", "detail", *of)}
-    assert fields == of | {"event": "message.failed", "message_id": "out-7", "state": "failed", "detail": "no such number"}
+    assert fields == of | {
+        "event": "message.failed",
+        "message_id": "out-7",
+        "state": "failed",
+        "detail": "no such number",
+    }

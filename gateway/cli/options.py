@@ -82,6 +82,11 @@ def ahead(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return None if value is None else _moment(value, 1)
 
 
+def ahead_or_never(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return a time as `ahead` does, and "" as it is."""
+    return value and _moment(value, 1)
+
+
 def _moment(value: str, sign: int) -> str:
     found = _TIME.fullmatch(value)
     try:

@@ -73,9 +73,7 @@ class _Schemas:
         read = [(model, "validation") for one in operations for model in (one.params, one.query, one.body)]
         written = [(model, "serialization") for one in operations for model in one.answers.values() if model]
         models: Any = dict.fromkeys([*read, *written, (ProblemDocument, "serialization"), (callback, "serialization")])
-        self._refs, found = models_json_schema(
-            list(models), ref_template=_REF + "{model}", schema_generator=_Generator
-        )
+        self._refs, found = models_json_schema(list(models), ref_template=_REF + "{model}", schema_generator=_Generator)
         self._all: Json = found["$defs"]
         self._spread: set[str] = {self._name(model) for one in operations for model in (one.params, one.query)}
 
