@@ -344,7 +344,7 @@ def test_dead_callbacks_are_listed_shown_and_sent_again(tmp_path: Path, monkeypa
             assert cli.json("callbacks", "endpoints")["data"][0]["backlog"] == 0
             [again] = cli.lines("callbacks", "replay", oldest)
             assert again["callback"] == int(oldest)
-            assert "sent again already" in cli("callbacks", "replay", oldest, code=4).stderr
+            assert "took its place already" in cli("callbacks", "replay", oldest, code=4).stderr
             until(lambda: len(cli.lines("callbacks", "list", "--state", "dead")) == 3, "it is dead again")
             assert "there is nobody to ask: say --yes" in cli("callbacks", "replay", "--all", code=2).stderr
             assert cli("callbacks", "replay", "--all", "--until", "1h").stderr == "No dead callbacks.\n"

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema
 
 import gateway
 from gateway.web.v1.operations import Nothing, Operation
@@ -59,7 +58,7 @@ def document(
 class _Generator(GenerateJsonSchema):
     """Names no default that is null: of what is changed null takes it away, and what is left out stays as it is."""
 
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
         found = super().default_schema(schema)
         if found.get("default", "") is None:
             del found["default"]
