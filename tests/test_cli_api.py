@@ -384,7 +384,11 @@ WRONG = [
         2,
         "  --expires-at",
     ),
-    (["sessions", "open", "--participant", ANN, "--participant", BOB, "--channels", "smoke"], 2, "  --channels 0: "),
+    (
+        ["sessions", "open", "--participant", ANN, "--participant", BOB, "--channels", "smoke"],
+        2,
+        "  --channels: is not 'text' or 'voice'",
+    ),
     (
         ["sessions", "open", "--participant", ANN, "--participant", f"{BOB},mask={TN[9]}"],
         2,
@@ -403,6 +407,8 @@ WRONG = [
     (["sessions", "list", "--mask", "x"], 2, "  --mask: not a phone number"),
     (["messages", "list", "--session", "x"], 2, "  --session: "),
     (["messages", "send", "0" * 32, "Hi"], 3, "There is no such session"),
+    (["messages", "list", "--since", "1h", "--until", "2h"], 2, "--until is before --since"),
+    (["messages", "replay", "--since", "1h", "--until", "2026-01-01"], 2, "--until is before --since"),
     (["messages", "replay"], 2, "Say which"),
     (["messages", "replay", "out-1", "--state", "failed"], 2, "Say which"),
     (["messages", "show", "1"], 2, "  MESSAGE: is not the id of a message"),

@@ -11,7 +11,16 @@ from gateway.cli import completing, view
 from gateway.cli.api import PAGE, Api, path
 from gateway.cli.events import KINDS
 from gateway.cli.frame import Exit
-from gateway.cli.options import json_document, json_lines, listed, one_by_one, past, remote, without_none
+from gateway.cli.options import (
+    json_document,
+    json_lines,
+    listed,
+    one_by_one,
+    past,
+    refuse_backwards,
+    remote,
+    without_none,
+)
 from gateway.cli.refusals import named
 from gateway.cli.replaying import MOST_COUNTED, ask, just_after
 from gateway.cli.view import Column, field, when
@@ -127,6 +136,7 @@ def replay(api: Api, ids: tuple[str, ...], everything: bool, yes: bool, as_json:
     It says how many it found and asks before it begins; where nobody can be asked, say --yes. TIME is
     `2026-11-22 14:30` (UTC), RFC 3339, or a duration before now, `2h`.
     """
+    refuse_backwards(filters)
     chosen = without_none(**filters)
     if bool(ids) == bool(everything or chosen):
         raise click.UsageError("Say which: ids of callbacks, or options that find them, as --session or --all.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
@@ -108,6 +108,13 @@ def _duration(value: str) -> timedelta:
     from gateway.values import duration
 
     return timedelta(milliseconds=duration(value))
+
+
+def refuse_backwards(given: Mapping[str, str | None]) -> None:
+    """Raise `click.UsageError` for options --since and --until that have nothing between them."""
+    since, until = given.get("since"), given.get("until")
+    if since and until and until < since:
+        raise click.UsageError("--until is before --since.")
 
 
 def without_none(**values: Any) -> dict[str, Any]:

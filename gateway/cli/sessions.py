@@ -118,6 +118,8 @@ _OPTIONS = named(
 
 def _where(place: Sequence[str]) -> str:
     """Return what on the command line a place in a request came from: of a participant, which and what."""
+    if place[:1] == ("channels",):
+        return _OPTIONS(place[:1])
     if len(place) < 2 or place[0] != "participants" or not place[1].isdigit():
         return _OPTIONS(place)
     return ", ".join([f"--participant {int(place[1]) + 1}", *place[2:]])
