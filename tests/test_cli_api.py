@@ -106,6 +106,7 @@ def test_a_group_without_a_command_says_what_there_is_and_no_error(cli: Cli) -> 
     said = cli("sessions", code=2).output
     assert said.startswith("Usage: gateway sessions ")
     assert "  reopen " in said
+    assert "Error" not in said
 
 
 # --- pool -----------------------------------------------------------------------------------------------
