@@ -401,7 +401,7 @@ WRONG = [
     (["sessions", "change", "0" * 32, "--ttl", "1h"], 3, "There is no such session"),
     (["callbacks", "replay"], 2, "Say which"),
     (["callbacks", "replay", "1", "--all"], 2, "Say which"),
-    (["callbacks", "show", "x"], 2, "  CALLBACK: is not the id of a callback"),
+    (["callbacks", "show", "x"], 2, "  CALLBACK: is not an id"),
     (["callbacks", "show", "1"], 3, "There is no such callback"),
     (["sessions", "show", "0" * 32], 3, "There is no such session"),
     (["sessions", "show", "x"], 2, "  SESSION: "),
