@@ -40,6 +40,9 @@ class CarrierSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, hide_input_in_errors=True)
 
+    #: Where no field is required and yet not any of them will do: which to set, as it stands behind "set". "": unsaid.
+    needs: ClassVar[str] = ""
+
 
 class Carrier(ABC):
     """One account at one carrier.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from gateway import plugins, values
 from gateway.callbacks.endpoints import Endpoint
 from gateway.callbacks.reaching import is_proxied, unreachable
+from gateway.carrier import Carrier
 from gateway.doors import is_loopback
 from gateway.errors import CarrierMisconfigured, ConfigError, GatewayError, RetryableSendError, SendError
 from gateway.listing import CarrierRow, State, built, carrier_rows, holds_webhooks
@@ -61,7 +62,7 @@ def _steps_of(settings: Settings, found: Mapping[str, Installed]) -> list[Step]:
     return [
         Step(name="database", run=lambda: database_findings(settings)),
         Step(name="access", run=lambda: access_findings(settings, carrier_rows(found, settings))),
-        Step(name="public URL", run=lambda: public_url_findings(settings)),
+        Step(name="public URL", run=lambda: public_url_findings(settings, found)),
         *([Step(name="callbacks", run=lambda: callback_findings(settings))] if settings.callback_endpoints else []),
         Step(name="words", run=lambda: words_findings(settings)),
         Step(name="dialects", run=lambda: dialect_findings(settings, carrier_rows(found, settings))),
@@ -175,13 +176,16 @@ def _webhook_access(settings: Settings, alone: bool, unsigned: list[str]) -> Fin
     return _wrong("GATEWAY_WEBHOOK_TOKEN", f"unset: anyone can pose as {names}. Set it; {HOW_TO_MAKE_ONE} makes one")
 
 
-def public_url_findings(settings: Settings) -> list[Finding]:
+def public_url_findings(settings: Settings, found: Mapping[str, Installed]) -> list[Finding]:
     """Return whether carriers can reach the public URL, as far as its words tell."""
     url = settings.public_url
     if not url:
         why = "unset, and the port is not known before the start"
     elif holds_webhooks(url):  # and behind it, perhaps, a token
         why = "its path holds /webhooks, which the gateway appends itself: leave that away, and what follows"
+    elif _is_private(url) and _are_here(found):
+        words = f"{url} is known to this machine or network only; so are the carriers that are set"
+        return [_note("GATEWAY_PUBLIC_URL", words)]
     elif _is_private(url):
         why = f"{url} is known to this machine or network only, so carriers cannot call it"
     elif urlsplit(url).scheme != "https":
@@ -193,6 +197,18 @@ def public_url_findings(settings: Settings) -> list[Finding]:
 
 def _is_private(url: str) -> bool:
     return not values.is_public(urlsplit(url).hostname or "")
+
+
+def _are_here(found: Mapping[str, Installed]) -> bool:
+    """Return whether there are carriers, and the URL of each leads to nowhere but this machine or network."""
+    carriers = [carrier for installed in found.values() if (carrier := built(installed)[0])]
+    return bool(carriers) and all(urls and all(map(_is_private, urls)) for urls in map(_urls, carriers))
+
+
+def _urls(carrier: Carrier) -> list[str]:
+    """Return where a carrier is called, as far as its settings say."""
+    values = carrier.settings.model_dump().values()
+    return [value for value in values if isinstance(value, str) and urlsplit(value).scheme in ("http", "https")]
 
 
 def dialect_findings(settings: Settings, rows: list[CarrierRow]) -> list[Finding]:

@@ -92,8 +92,9 @@ class Desk:
                 raise TypeError
         except Exception as error:
             name, kind = self.carrier.name, type(error).__name__
-            of = {"carrier": name, "message_id": message.id, "mask": message.mask}
-            log.error("carrier %s cannot weigh message %d: %s", name, message.id, kind, extra=of)
+            id = f"out-{message.id}"
+            of = {"carrier": name, "message_id": id, "mask": message.mask}
+            log.error("carrier %s cannot weigh message %s: %s", name, id, kind, extra=of)
             return Weight()
         return weight
 
@@ -110,7 +111,8 @@ class Desk:
             self.misfits[mask] = tries + 1
             name = self.carrier.name
             words = "carrier %s does not accept the number %s (%s): it is held back"
-            log.error(words, name, mask, error, extra={"carrier": name, "mask": mask, "message_id": one.message.id})
+            of = {"carrier": name, "mask": mask, "message_id": f"out-{one.message.id}"}
+            log.error(words, name, mask, error, extra=of)
             return Hold(until=now + retry.probe_delay(tries), throttled=False)
         self.misfits.pop(mask, None)
         return None

@@ -64,7 +64,7 @@ def _auth(settings: Settings, carriers: Mapping[str, Carrier]) -> str:
     if settings.api_keys:
         keys = f"{len(settings.api_keys)} API key" + "s" * (len(settings.api_keys) > 1)
     unsigned = [name for name, carrier in carriers.items() if not carrier.signed]
-    hooks = "not needed, every carrier signs"
+    hooks = "not needed, every carrier signs" if carriers else "not needed, no carrier is on"
     if settings.webhook_token:
         hooks = "on"
     elif unsigned:

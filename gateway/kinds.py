@@ -1,4 +1,4 @@
-"""The kinds of events."""
+"""The kinds of events, and what they are about."""
 
 from __future__ import annotations
 
@@ -38,3 +38,18 @@ KINDS = frozenset(
         "number.unknown",
     }
 )
+
+
+def is_of_call(kind: str) -> bool:
+    """Return whether events of a kind are about a call."""
+    return kind.startswith(("call.", "recording."))
+
+
+def is_of_message(kind: str) -> bool:
+    """Return whether events of a kind are about a message."""
+    return kind.startswith("message.")
+
+
+def written_id(kind: str, id: int) -> str:
+    """Return the id of the message that an event of this kind is about, as the API has it: `in-3`, `out-16`."""
+    return f"in-{id}" if kind == "message.received" else f"out-{id}"

@@ -73,7 +73,7 @@ def _signed(carrier: Carrier | type[Carrier]) -> bool | None:
 def built(installed: Installed) -> tuple[Carrier | None, State, str]:
     """Return the carrier if it can be built, its state, and what is missing or wrong, in one line."""
     if not plugins.is_configured(installed.carrier):
-        return None, State.IDLE, f"set {_needed(installed.carrier)}"
+        return None, State.IDLE, f"set {needed(installed.carrier)}"
     try:
         return plugins.build(installed.carrier), State.READY, ""
     except ConfigError as error:
@@ -82,10 +82,11 @@ def built(installed: Installed) -> tuple[Carrier | None, State, str]:
         return None, State.WRONG, plugins.fault(installed, error)
 
 
-def _needed(carrier: type[Carrier]) -> str:
+def needed(carrier: type[Carrier]) -> str:
+    """Return which variables to set to use a carrier, in words where it has some."""
     variables = plugins.variables(carrier.Settings)
     required = [name for name, needed in variables.items() if needed]
-    return ", ".join(required) or f"some of {', '.join(variables)}"
+    return getattr(carrier.Settings, "needs", "") or ", ".join(required) or f"some of {', '.join(variables)}"
 
 
 def webhook_url(name: str, signed: bool | None, settings: Settings | None) -> str:

@@ -34,7 +34,7 @@ OURS = "gateway"
 CAUSES = 5  #: of an error, as many as are told
 
 #: What a line may have besides its words, as `extra` of a log call.
-FIELDS = ("event", "message_id", "session", "mask", "carrier", "state", "detail")
+FIELDS = ("event", "message_id", "call", "session", "mask", "carrier", "state", "detail")
 
 log = logging.getLogger(__name__)
 

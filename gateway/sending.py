@@ -38,8 +38,9 @@ def attempt(
     except SendError as error:
         return Attempt(message=message, result=_fit_to_show(error))
     except BaseException as error:  # SystemExit too: an attempt nobody hears of again would hold its lane for ever
-        what = f"carrier {carrier.name} on message {message.id}, which is parked,"
-        log_bug(log, what, error, carrier=carrier.name, message_id=message.id, mask=message.mask, state="parked")
+        id = f"out-{message.id}"
+        what = f"carrier {carrier.name} on message {id}, which is parked,"
+        log_bug(log, what, error, carrier=carrier.name, message_id=id, mask=message.mask, state="parked")
         return Attempt(message=message, result=error)
 
 
@@ -72,7 +73,7 @@ def _look_up(carrier: Carrier, outbound: OutboundMessage, message: Message, hold
         found = carrier.lookup(outbound)
     except PermanentSendError as error:  # it will not let itself be asked
         words = "carrier %s refuses to be asked about messages (%s)"
-        log.warning(words, carrier.name, error.code, extra={"carrier": carrier.name, "message_id": message.id})
+        log.warning(words, carrier.name, error.code, extra={"carrier": carrier.name, "message_id": f"out-{message.id}"})
         found = UNSUPPORTED
     except SendError as error:
         return Attempt(message=message, result=_fit_to_show(error), looked_up=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 
 from waitress.server import create_server
 
@@ -16,6 +17,8 @@ from gateway.clock import Clock, now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.dispatching import Dispatching, Elsewhere
 from gateway.errors import ConfigError
+from gateway.listing import needed
+from gateway.plugins import Installed
 from gateway.settings import Settings
 from gateway.store import Store
 from gateway.web import Context, make_app, unsaid
@@ -24,6 +27,7 @@ from gateway.web.v1.payloads import written
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
 BACKLOG = 1024
+NONE: Mapping[str, Installed] = MappingProxyType({})
 
 
 class Gateway:
@@ -36,12 +40,12 @@ class Gateway:
         *,
         listener: socket.socket | None = None,
         dispatches: bool = True,
-        installed: Collection[str] = (),
+        installed: Mapping[str, Installed] = NONE,
         clock: Clock = now_ms,
     ) -> None:
         """Bind the address, unless `listener` is bound to it, and open the store. Without `dispatches`, others send.
 
-        `installed` names all carriers there are, those without settings too.
+        `installed` holds all carriers there are, those without settings too.
         Raises `ConfigError`, `StoreUnavailable`.
         """
         self.carriers = carriers
@@ -67,7 +71,7 @@ class Gateway:
             settings=settings,
             store=self.store,
             carriers=carriers,
-            installed=tuple(installed),
+            installed={name: needed(one.carrier) for name, one in installed.items()},
             dispatcher=self.dispatcher,
             public_url=public_url,
             clock=clock,

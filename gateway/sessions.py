@@ -177,7 +177,7 @@ def say(
 def refuse_over(session: Session, now: int) -> None:
     """Raise `SessionOver` unless a session is in progress."""
     if session.is_over(now):
-        raise SessionOver("the session is over")
+        raise SessionOver("the session has ended")
 
 
 def find(tx: Tx, mask: str, participant: str, settings: Settings, now: int) -> Lease | None:

@@ -701,6 +701,7 @@ def test_nothing_of_people_is_logged_or_kept_whatever_a_receiver_answers(
 def test_the_start_says_where_callbacks_go_and_who_can_read_them(store: Store, make: Make) -> None:
     url = "http://me:hunter22@hooks.example.com/in,https://safe.example.com/,http://127.0.0.1/"
     lines = first_words(make(GATEWAY_CALLBACK_URL=url), {}, {}, store, "listens", "http://gw.example.com")
+    assert [line for line in lines if line.endswith("webhook token: not needed, no carrier is on")]
     [line] = [line for line in lines if line.startswith("callbacks: ")]
     assert line.startswith("callbacks: 3 endpoints (127.0.0.1-")
     [warning] = [line for line in lines if "go over http" in line]

@@ -323,6 +323,16 @@ def test_what_is_wrong_is_said_and_the_exit_code_is_1(change, words, acme: Path,
     assert SECRET not in result.output
 
 
+HERE = {"SIMULATOR_URL": "http://127.0.0.1:9", "SIMULATOR_KEY": SECRET, "ACME_ACCOUNT": "", "ACME_API_KEY": ""}
+
+
+@pytest.mark.parametrize(("other", "mark"), [({}, "note"), ({"BULK_MOOD": "well"}, "wrong")], ids=["alone", "not"])
+def test_carriers_of_this_machine_need_no_public_url(acme: Path, monkeypatch, other, mark: str) -> None:
+    configure(monkeypatch, **HERE, **other, GATEWAY_PUBLIC_URL="")
+    said = [line for line in lines_about(run("check"), mark) if "GATEWAY_PUBLIC_URL: " in line]
+    assert ["is known to this machine or network only" in line for line in said] == [True]
+
+
 def test_a_dialect_nobody_asked_for_is_only_noted(acme: Path, monkeypatch) -> None:
     configure(monkeypatch, GATEWAY_TN_CARRIER="")
     result = run("check")

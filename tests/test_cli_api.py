@@ -16,9 +16,11 @@ import click
 import pytest
 from commands import ADMIN, FAILS, OPERATOR, READER, Cli, served
 from program import until
+from receivers import SECRET, Reply, receiving
 
 from gateway import kinds, replay
-from gateway.cli import REMOTE, events, main, messages, others, pool, replaying
+from gateway.callbacks.records import CallbackState
+from gateway.cli import REMOTE, callbacks, events, main, messages, others, pool, replaying
 from gateway.cli.frame import Exit
 from gateway.cli.importing import MOST
 from gateway.records import MessageState, NumberState
@@ -72,6 +74,7 @@ def test_choices_are_those_of_the_api() -> None:
     assert {*messages.STATES} == {state.value for state in message_models.State}
     assert {*messages.DIRECTIONS} == {one.value for one in message_models.Direction}
     assert {*replaying.STATES} == {one.value for one in message_models.Replayable}
+    assert {*callbacks.STATES} == {state.value for state in CallbackState}
     assert {MessageState(one) for one in replaying.STATES} == replay.REPLAYABLE
     assert [*replaying.UNLESS_SAID] == [one.value for one in message_models.ReplayMessages().states]
     assert {*events.KINDS} == kinds.KINDS
@@ -96,7 +99,14 @@ def test_every_command_explains_itself(cli: Cli, words: list[str]) -> None:
     said = cli(*words, "--help").stdout
     assert len(said.splitlines()) > 6
     assert "--url" in said
-    assert "--json" in said or words == ["opt-outs", "remove"]
+    assert "--json" in said or [word for word in every_command() if word[0] == words[0]] != [words]
+
+
+def test_a_group_without_a_command_says_what_there_is_and_no_error(cli: Cli) -> None:
+    said = cli("sessions", code=2).output
+    assert said.startswith("Usage: gateway sessions ")
+    assert "  reopen " in said
+    assert "Error" not in said
 
 
 # --- pool -----------------------------------------------------------------------------------------------
@@ -206,6 +216,19 @@ def test_a_session_is_opened_shown_listed_ended_and_reopened(cli: Cli) -> None:
     cli("sessions", "end", opened["id"], code=4)
 
 
+def test_a_session_is_changed_as_far_as_is_said(cli: Cli, session: dict[str, Any]) -> None:
+    id = session["id"]
+    changed = cli.json("sessions", "change", id, "--ttl", "2h", "--expires-at", "24h", "--metadata", "order=7")
+    assert (changed["ttl"], changed["metadata"]) == ("2h", {"order": "7"})
+    assert changed["latest_expiry"] is not None
+    assert [leg["name"] for leg in changed["legs"]] == ["Driver", None]
+    rows = table(cli("sessions", "change", id, "--participant", f"{BOB},number={CARL},name=Rider").stdout)
+    assert rows[-1][:2] == [CARL, "Rider"]
+    changed = cli.json("sessions", "change", id, "--expires-at", "", "--metadata", "")
+    assert (changed["ttl"], changed["latest_expiry"], changed["metadata"]) == ("2h", None, {})
+    assert cli.json("sessions", "change", id, "--ttl", "")["ttl"] is None
+
+
 def test_an_exclusive_session_has_one_mask(cli: Cli) -> None:
     opened = cli.json("sessions", "open", "--participant", ANN, "--participant", BOB, "--exclusive")
     assert len({leg["mask"] for leg in opened["legs"]}) == 1
@@ -294,9 +317,43 @@ def test_opt_outs_are_added_listed_and_removed(cli: Cli) -> None:
     assert [one["mask"] for one in cli.lines("opt-outs", "list", "--participant", CARL)] == [None, TN[0]]
     assert len(cli("opt-outs", "list").stdout.splitlines()) == 3
     assert cli("opt-outs", "remove", CARL).stdout == "Removed.\n"
+    assert cli.json("opt-outs", "remove", CARL, "--mask", TN[0]) == {"removed": CARL, "mask": TN[0]}
+    cli("opt-outs", "add", CARL, "--mask", TN[0])
     cli("opt-outs", "remove", CARL, "--mask", TN[0])
     assert CARL not in cli("opt-outs", "remove", CARL, code=3).stderr
     assert cli("opt-outs", "list").stderr == "Nobody.\n"
+
+
+def test_the_carriers_of_a_running_gateway_are_shown(cli: Cli) -> None:
+    rows = table(cli("status").stdout)
+    assert rows[0][:5] == ["carrier", "state", "backlog", "per", "number"]
+    assert [row[:3] for row in rows[1:]] == [["flowroute", "ready", "0"], ["signalwire", "ready", "0"]]
+    assert [row["name"] for row in cli.json("status")["data"]] == ["flowroute", "signalwire"]
+
+
+def test_dead_callbacks_are_listed_shown_and_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with receiving(lambda got: Reply(410)) as receiver:
+        said = {"GATEWAY_CALLBACK_URL": receiver.url, "GATEWAY_CALLBACK_SECRET": SECRET}
+        with served(tmp_path, **said) as running:
+            cli = Cli(running.url)
+            for number in (CARL, DAN):
+                cli("opt-outs", "add", number)
+            until(lambda: len(cli.lines("callbacks", "list", "--state", "dead")) == 2, "both are dead")
+            newest, oldest = (str(row["id"]) for row in cli.lines("callbacks", "list", "--kind", "opt_out"))
+            assert "status" in cli("callbacks", "show", oldest).stdout
+            assert cli.json("callbacks", "endpoints")["data"][0]["backlog"] == 0
+            [again] = cli.lines("callbacks", "replay", oldest)
+            assert again["callback"] == int(oldest)
+            assert "took its place already" in cli("callbacks", "replay", oldest, code=4).stderr
+            until(lambda: len(cli.lines("callbacks", "list", "--state", "dead")) == 3, "it is dead again")
+            assert "there is nobody to ask: say --yes" in cli("callbacks", "replay", "--all", code=2).stderr
+            assert cli("callbacks", "replay", "--all", "--until", "1h").stderr == "No dead callbacks.\n"
+            done = [row["replayed_as"] for row in cli.lines("callbacks", "replay", "--all", "--yes")]
+            assert {cli.json("callbacks", "show", str(id))["replay_of"] for id in done} == {
+                int(newest),
+                again["replayed_as"],
+            }
 
 
 def test_calls_are_listed(cli: Cli, running: Gateway, session: dict[str, Any]) -> None:
@@ -328,17 +385,31 @@ WRONG = [
         2,
         "  --expires-at",
     ),
-    (["sessions", "open", "--participant", ANN, "--participant", BOB, "--channels", "smoke"], 2, "  --channels 0: "),
+    (
+        ["sessions", "open", "--participant", ANN, "--participant", BOB, "--channels", "smoke"],
+        2,
+        "  --channels: is not 'text' or 'voice'",
+    ),
     (
         ["sessions", "open", "--participant", ANN, "--participant", f"{BOB},mask={TN[9]}"],
         2,
         "  --participant 2, mask: ",
     ),
+    (["sessions", "change", "0" * 32], 2, "Say what to change"),
+    (["sessions", "change", "0" * 32, "--participant", BOB], 2, "say what to change of each: number=… or name=…"),
+    (["sessions", "change", "0" * 32, "--participant", f"{BOB},mask=x"], 2, "one wishes for mask: there are number"),
+    (["sessions", "change", "0" * 32, "--ttl", "1h"], 3, "There is no such session"),
+    (["callbacks", "replay"], 2, "Say which"),
+    (["callbacks", "replay", "1", "--all"], 2, "Say which"),
+    (["callbacks", "show", "x"], 2, "  CALLBACK: is not an id"),
+    (["callbacks", "show", "1"], 3, "There is no such callback"),
     (["sessions", "show", "0" * 32], 3, "There is no such session"),
     (["sessions", "show", "x"], 2, "  SESSION: "),
     (["sessions", "list", "--mask", "x"], 2, "  --mask: not a phone number"),
     (["messages", "list", "--session", "x"], 2, "  --session: "),
     (["messages", "send", "0" * 32, "Hi"], 3, "There is no such session"),
+    (["messages", "list", "--since", "1h", "--until", "2h"], 2, "--until is before --since"),
+    (["messages", "replay", "--since", "1h", "--until", "2026-01-01"], 2, "--until is before --since"),
     (["messages", "replay"], 2, "Say which"),
     (["messages", "replay", "out-1", "--state", "failed"], 2, "Say which"),
     (["messages", "show", "1"], 2, "  MESSAGE: is not the id of a message"),
@@ -367,6 +438,19 @@ def test_a_pair_that_is_taken_is_a_conflict_that_names_the_session(cli: Cli, ses
     assert session["id"] in result.stderr
     assert "  --participant 1, mask: " in result.stderr
     assert ANN not in result.stderr
+
+
+def test_what_is_wrong_is_said_once(cli: Cli, session: dict[str, Any]) -> None:
+    cli("sessions", "end", session["id"])
+    assert cli("messages", "send", session["id"], "Hi", code=4).stderr == "gateway: The session has ended.\n"
+    cli("sessions", "reopen", session["id"])
+    exclusive = ["sessions", "open", "--exclusive", "--participant", f"{ANN},country=GB", "--participant", BOB]
+    assert cli(*exclusive, code=4).stderr.count("No number of the pool") == 2
+    alone = ["sessions", "open", "--participant", f"{ANN},country=GB", "--participant", BOB]
+    assert cli(*alone, code=4).stderr == (
+        "gateway: No number of the pool can carry the session\n"
+        "  --participant 1: no number of the pool is free for one of the participants\n"
+    )
 
 
 def test_what_click_does_not_understand_is_not_repeated_if_it_is_a_number(cli: Cli) -> None:

@@ -130,6 +130,29 @@ def test_a_dry_run_says_what_would_be_and_adds_nothing(cli: Cli, running: Gatewa
     assert size(running) == 1
 
 
+def test_a_carrier_that_cannot_be_used_is_named_once(cli: Cli, running: Gateway, tmp_path: Path) -> None:
+    installed = {"flowroute": "", "signalwire": "", "acme": "ACME_KEY"}
+    object.__setattr__(running.context, "installed", installed)
+    rows = "".join(f"+1206555{n:04},{name}\n" for n, name in enumerate(["acme"] * 40 + ["nobody"] + ["flowroute"]))
+    (tmp_path / "new.csv").write_text(f"number,carrier\n{rows}+1,flowroute\n")
+    assert cli("pool", "import", "new.csv", code=1).stdout.splitlines() == [
+        "line 44, number: not a phone number: write + and 7 to 15 digits, for +1 exactly ten after it",
+        "carrier acme, 40 lines: it is idle: where the gateway runs, set ACME_KEY",
+        "carrier nobody, 1 line: it is not installed where the gateway runs; there are acme, flowroute, signalwire",
+        "0 added, 0 in the pool already, 42 refused",
+        "Nothing was added. Put the lines right, or say --skip-bad.",
+    ]
+    said = cli.json("pool", "import", "new.csv", "--skip-bad", code=1)
+    assert [said[name] for name in ("added", "refused", "more_errors")] == [1, 42, 0]
+    assert [(one["carrier"], one["lines"]) for one in said["carriers"]] == [("acme", 40), ("nobody", 1)]
+
+
+def test_of_very_many_wrong_lines_json_says_that_some_are_left_out(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("number,carrier\n" + "1,flowroute\n" * 30)
+    said = cli.json("pool", "import", "new.csv", code=1)
+    assert (len(said["errors"]), said["more_errors"]) == (20, 10)
+
+
 def test_another_carrier_s_number_is_a_wrong_line(cli: Cli, tmp_path: Path) -> None:
     cli("pool", "add", TN, "--carrier", "signalwire")
     (tmp_path / "new.csv").write_text(f"number,carrier\n{OTHER},flowroute\n{TN},flowroute\n")

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from gateway.dispatcher import Dispatcher
 from gateway.errors import NumberExists
 from gateway.settings import read_settings
 from gateway.store import Store, Tx
+from gateway.store.events import log_events
 
 MASK = "+12065550199"
 
@@ -155,13 +157,35 @@ def test_several_gateways_on_one_database_log_an_event_once_between_them(
     assert [one.session for one in said if hasattr(one, "event")] == ["here", "there"]
 
 
+KNOWN_AS = [
+    ("message.received", "message in-7", {"message_id": "in-7", "call": ""}),
+    ("message.sent", "message out-7", {"message_id": "out-7", "call": ""}),
+    ("call.missed", "call 7", {"message_id": "", "call": 7}),
+    ("recording.ready", "call 7", {"message_id": "", "call": 7}),
+]
+
+
+@pytest.mark.parametrize(("kind", "words", "fields"), KNOWN_AS, ids=[one[0] for one in KNOWN_AS])
+def test_the_log_knows_messages_and_calls_by_their_ids_of_the_api(
+    kind: str, words: str, fields: dict[str, Any], said: list[logging.LogRecord]
+) -> None:
+    log_events([{"kind": kind, "message": 7, "session": "s1", "mask": MASK, "carrier": "scripted", "detail": ""}])
+    assert said[0].getMessage() == f"{kind}: {words}, session s1, mask {MASK}, carrier scripted"
+    assert {name: said[0].__dict__[name] for name in fields} == fields
+
+
 def test_what_an_event_is_about_stands_in_its_words_and_in_fields(store: Store, said: list[logging.LogRecord]) -> None:
     of = {"session": "s1", "mask": MASK, "carrier": "scripted"}
     store.write(lambda tx: tx.add_event("message.failed", 1, message=7, detail="no such number", **of))
     store.write(lambda tx: tx.add_event("carrier.paused", 1, carrier="scripted"))
     assert [one.levelname for one in said] == ["WARNING", "ERROR"]
     assert said[0].getMessage() == (
-        f"message.failed: message 7, session s1, mask {MASK}, carrier scripted (no such number)"
+        f"message.failed: message out-7, session s1, mask {MASK}, carrier scripted (no such number)"
     )
     fields = {name: said[0].__dict__[name] for name in ("event", "message_id", "state", "detail", *of)}
-    assert fields == of | {"event": "message.failed", "message_id": 7, "state": "failed", "detail": "no such number"}
+    assert fields == of | {
+        "event": "message.failed",
+        "message_id": "out-7",
+        "state": "failed",
+        "detail": "no such number",
+    }

@@ -16,7 +16,7 @@ from wsgi import Client, SettableClock
 from gateway.housekeeping import sweep
 from gateway.store import Store, Tx
 from gateway.web.bodies import LIMIT
-from gateway.web.v1 import paging, problems, table
+from gateway.web.v1 import paging, problems, table, words
 from gateway.web.v1.operations import Call, Nothing
 from gateway.web.v1.paging import Paging
 from gateway.web.v1.problems import Refusal
@@ -223,6 +223,38 @@ def test_what_looks_like_a_number_is_none_in_json(given: dict[str, Any]) -> None
     grounds = Grounds(default_region="", carriers={})
     assert judged(Counted, given, grounds, wrong, "pointer") is None
     assert [one.pointer for one in wrong] == [f"/{name}" for name in given]
+
+
+def patterns(schema: Any) -> set[str]:
+    """Return the patterns that pydantic holds strings against, of a core schema."""
+    if isinstance(schema, (list, tuple)):
+        return {found for one in schema for found in patterns(one)}
+    if not isinstance(schema, dict):
+        return set()
+    here = {schema["pattern"]} if schema.get("type") == "str" and schema.get("pattern") else set()
+    return here | {found for name, one in schema.items() if name != "metadata" for found in patterns(one)}
+
+
+def test_what_pydantic_finds_wrong_is_said_in_words_of_ours(client: Client) -> None:
+    models = {model for one in table(client.context) for model in (one.params, one.query, one.body)}
+    assert {found for model in models for found in patterns(model.__pydantic_core_schema__)} == {*words.PATTERNS}
+    wrong = {
+        "participants": [{"number": "+12065550101", "name": 5, "pin": "x"}, {"number": OTHER, "name": "x" * 60}, 5],
+        "channels": ["smoke"], "external_id": "", "exclusive": 1, "metadata": [], "start_text": " ",
+        "calls": {"words": "x" * 600},
+    }  # fmt: skip
+    requests = [
+        client("POST", "/v1/sessions", json=wrong),
+        client("POST", "/v1/sessions", json={"participants": [], "channels": []}),
+        client("POST", "/v1/sessions", json={"participants": [{"number": OTHER}] * 21}),
+        client("GET", "/v1/sessions?limit=999&state=x&nothing=1"),
+        client("GET", "/v1/sessions/x?limit=0"),
+        client("POST", "/v1/messages/replay", json={"limit": "x", "after": "x", "states": "x"}),
+    ]
+    found = [error["detail"] for answer in requests for error in refused(answer, 422, "invalid")["errors"]]
+    assert len(found) == 21
+    assert not [words for words in found if not words.startswith(("is ", "holds "))]
+    assert {"is no parameter of this path", "is not 'live' or 'ended'", "holds fewer than 2"} <= {*found}
 
 
 def test_nul_is_refused_wherever_it_stands(client: Client) -> None:
@@ -452,6 +484,21 @@ def test_the_document_names_the_carriers_there_are(client: Client) -> None:
     assert document["openapi"].startswith("3.1")
     carrier = document["components"]["schemas"]["AddNumber"]["properties"]["carrier"]
     assert carrier["enum"] == ["flowroute", "signalwire"]
+
+
+def test_of_what_is_read_null_is_no_default_for_left_out_is_something_else(client: Client) -> None:
+    schemas = client("GET", "/v1/openapi.json").json()["components"]["schemas"]
+    read = ("ChangeSession", "ChangeParticipant", "ChangeNumber", "EndSession", "CallOptions")
+    fields = [(name, field, schema) for name in read for field, schema in schemas[name]["properties"].items()]
+    assert [(name, field) for name, field, schema in fields if schema.get("default", "") is None] == []
+    assert len(fields) > 15
+
+
+@pytest.mark.parametrize("ms", [1000, 1001, 99_999_000, 10_000 * 60_000, 36_500 * 86_400_000])
+def test_a_ttl_that_is_answered_can_be_asked_for(client: Client, ms: int) -> None:
+    asked = client("GET", "/v1/openapi.json").json()["components"]["schemas"]["OpenSession"]["properties"]["ttl"]
+    [pattern] = [one["pattern"] for one in asked["anyOf"] if "pattern" in one]
+    assert re.fullmatch(pattern, written_duration(ms))
 
 
 def test_the_document_describes_each_operation_with_its_errors(client: Client) -> None:

@@ -155,10 +155,10 @@ def test_carriers_say_how_they_stand(client: Client, carriers: dict[str, Any]) -
     carriers["signalwire"].channels = frozenset({Channel.SMS, Channel.VOICE})
     carriers["signalwire"].rate = Rate(per_number=4, per_account=100)
     open_(client, ANN, BOB, start_text="hello")
-    ready = {"state": "ready", "out": None, "last_error": None, "channels": ["text"]}
-    installed = Client(replace(client.context, installed=("acme", "flowroute")))
+    ready = {"state": "ready", "out": None, "last_error": None, "channels": ["text"], "needs": None}
+    installed = Client(replace(client.context, installed={"acme": "ACME_KEY", "flowroute": "x"}))
     assert installed("GET", "/v1/carriers").json()["data"] == [
-        ready | {"name": "acme", "state": "idle", "channels": [], "pace": None, "backlog": 0},
+        ready | {"name": "acme", "state": "idle", "channels": [], "pace": None, "needs": "ACME_KEY", "backlog": 0},
         ready | {"name": "flowroute", "pace": {"per_number": None, "per_account": None}, "backlog": 2},
         ready | {"name": "signalwire", "channels": ["text", "voice"], "backlog": 0,
                  "pace": {"per_number": 4.0, "per_account": 100.0}},

@@ -82,6 +82,13 @@ def test_everything_that_can_be_asked_of_a_session_is_kept(client: Client) -> No
     ]
 
 
+def test_what_is_null_is_as_if_it_was_left_out(client: Client) -> None:
+    body = {"participants": people(ANN, BOB, name=None), "metadata": None, "calls": None, "ttl": None, "end_text": None}
+    session = client("POST", "/v1/sessions", json=body).json()
+    assert ([leg["name"] for leg in session["legs"]], session["metadata"]) == ([None, None], {})
+    assert post(client, session, "end", {"reason": None}).json()["note"] is None
+
+
 def test_wishes_are_met(client: Client) -> None:
     asked = [
         {"number": ANN, "mask": POOL[2]}, {"number": BOB, "carrier": "signalwire"}, {"number": CARL, "mask": VOICE[1]}

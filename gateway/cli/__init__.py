@@ -13,7 +13,7 @@ import click
 
 import gateway
 from gateway import logs
-from gateway.cli import completing, events, explaining, installed, messages, others, pool, running, sessions
+from gateway.cli import callbacks, completing, events, explaining, installed, messages, others, pool, running, sessions
 from gateway.cli.frame import Commands, speak_any_language
 
 
@@ -30,9 +30,9 @@ def main(ctx: click.Context) -> None:
     account anywhere, run `gateway demo`. To go live: set the variables of a carrier, run `gateway check` until it has
     nothing to say, paste the URLs that `gateway carriers` shows at your carrier, and run `gateway serve`.
 
-    The commands pool, sessions, messages, events, explain, opt-outs and calls talk to a gateway that runs, here or
-    elsewhere: GATEWAY_URL says where (unless set, http://127.0.0.1:8000), GATEWAY_API_KEY is the key they send. With
-    --json they print what the API answers: one thing as one document, lists as an object a line.
+    The commands pool, sessions, messages, events, explain, opt-outs, calls, callbacks and status talk to a gateway that
+    runs, here or elsewhere: GATEWAY_URL says where (unless set, http://127.0.0.1:8000), GATEWAY_API_KEY is the key they
+    send. With --json they print what the API answers: one thing as one document, lists as an object a line.
 
     \b
     The exit code says what came of it:
@@ -62,6 +62,8 @@ REMOTE = (
     explaining.explain,
     others.opt_outs,
     others.calls,
+    callbacks.callbacks,
+    others.status,
 )
 for command in (*LOCAL, *REMOTE):
     main.add_command(command)

@@ -49,7 +49,7 @@ def of(path: str, name: str, hint: Callable[[Mapping[str, Any]], str], **query: 
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         rows = _asked(ctx.params.get("url"), path, query)
-        return [CompletionItem(row[name], help=hint(row)) for row in rows if row[name].startswith(incomplete)]
+        return [CompletionItem(str(row[name]), help=hint(row)) for row in rows if str(row[name]).startswith(incomplete)]
 
     return complete
 
@@ -77,4 +77,7 @@ sessions = of("/v1/sessions", "id", lambda row: row["external_id"] or row["state
 live_sessions = of("/v1/sessions", "id", lambda row: row["external_id"] or row["state"], state="live")
 messages = of("/v1/messages", "id", lambda row: row["state"])
 failed_messages = of("/v1/messages", "id", lambda row: row["reason"], state="failed")
+callbacks = of("/v1/callbacks", "id", lambda row: f"{row['kind']}, {row['state']}")
+dead_callbacks = of("/v1/callbacks", "id", lambda row: row["reason"], state="dead")
+endpoints = of("/v1/callbacks/endpoints", "name", lambda row: row["state"], limit=None)
 carriers = of("/v1/carriers", "name", lambda row: row["state"], limit=None)

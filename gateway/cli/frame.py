@@ -44,6 +44,10 @@ class Misused(click.BadParameter):
     """An option cannot be read. The words are ours, and repeat nothing of it."""
 
 
+#: What click raises where a group is called without a command, which is help and no error. Older ones print it.
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class Commands(click.Group):
     """A group of commands in which what the gateway raises on purpose is a message, not a traceback."""
 
@@ -54,6 +58,8 @@ class Commands(click.Group):
         except Misused:
             raise
         except click.UsageError as error:
+            if isinstance(error, _HELP):
+                raise
             # click repeats what it does not understand
             raise click.UsageError(_without_numbers(error.format_message()), error.ctx) from None
         except GatewayError as error:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from gateway.cli.api import Api
-from gateway.cli.frame import tell
+from gateway.cli.api import Api, path
+from gateway.cli.frame import clean, tell
 from gateway.cli.lines import Bad, Line, read, unreadable
 from gateway.cli.progress import Progress, progress
 from gateway.cli.refusals import Refused, Where, named
@@ -34,7 +34,9 @@ class Report:
     added: int = 0  #: in a dry run, what would be
     existing: int = 0
     refused: int = 0
-    bad: list[Bad] = field(default_factory=list)  #: the first of those refused
+    bad: list[Bad] = field(default_factory=list)  #: the first of those refused, but for their carrier
+    carriers: dict[str, int] = field(default_factory=dict)  #: how many lines name each carrier that cannot be used
+    why: dict[str, str] = field(default_factory=dict)  #: why each of those cannot
 
     def refuse(self, bad: Iterable[Bad]) -> None:
         """Take note of wrong lines."""
@@ -43,17 +45,34 @@ class Report:
             if len(self.bad) < NAMED:
                 self.bad.append(one)
 
+    def refuse_carrier(self, name: str, why: str) -> None:
+        """Take note of a line whose carrier cannot be used."""
+        self.refused += 1
+        self.carriers[name] = self.carriers.get(name, 0) + 1
+        self.why[name] = why
+
+    @property
+    def left_out(self) -> int:
+        """Return how many wrong lines are neither named nor counted under their carrier."""
+        return self.refused - len(self.bad) - sum(self.carriers.values())
+
     def as_json(self) -> dict[str, Any]:
         """Return it for machines."""
         bad = [{"line": one.line, "column": one.column or None, "detail": one.why} for one in self.bad]
         names = ("dry_run", "added", "existing", "refused")
-        return {"lines": self.lines_read, **{name: getattr(self, name) for name in names}, "errors": bad}
+        counts = {name: getattr(self, name) for name in names}
+        carriers = [
+            {"carrier": name, "lines": count, "detail": self.why[name]} for name, count in self.carriers.items()
+        ]
+        return {"lines": self.lines_read, **counts, "errors": bad, "more_errors": self.left_out, "carriers": carriers}
 
     def lines(self) -> Iterator[str]:
         """Return it for people."""
         yield from map(str, self.bad)
-        if self.refused > len(self.bad):
-            yield f"… and {self.refused - len(self.bad):,} more lines"
+        if self.left_out:
+            yield f"… and {self.left_out:,} more lines"
+        for name, count in self.carriers.items():
+            yield f"carrier {clean(name)[:40]}, {count:,} line{'s' * (count > 1)}: {self.why[name]}"
         yield (
             f"{self.added:,} {'would be added' if self.dry_run else 'added'}, {self.existing:,} in the pool already, "
             f"{self.refused:,} refused"
@@ -67,9 +86,10 @@ def import_file(
 ) -> Report:
     """Import a CSV file and return what became of it. Raises what stops it, with a word on what is in by then."""
     report = Report(dry_run)
+    refusal = _of_carriers(api)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as judged:
         with progress("checked", _lines_in(file)) as bar:
-            would = _judge(api, read(file, defaults), judged, report, bar)
+            would = _judge(api, read(file, defaults), refusal, judged, report, bar)
         if not report.lines_read:
             raise unreadable("holds no numbers")
         if dry_run:
@@ -91,12 +111,32 @@ def _lines_in(file: IO[bytes]) -> int | None:
     return max(0, count - (last == b"\n"))
 
 
-def _judge(api: Api, found: Iterable[Line | Bad], judged: IO[str], report: Report, bar: Progress) -> tuple[int, int]:
+def _of_carriers(api: Api) -> Callable[[str], str]:
+    """Return what says why numbers of a carrier cannot be added, "" where they can."""
+    there = {row["name"]: row for row in api.get(path("carriers"))["data"]}
+
+    def why(name: str) -> str:
+        if name not in there:
+            return f"it is not installed where the gateway runs; there are {', '.join(there) or 'none'}"
+        if there[name]["state"] != "idle":
+            return ""
+        return f"it is idle: where the gateway runs, set {there[name]['needs']}"
+
+    return why
+
+
+def _judge(
+    api: Api,
+    found: Iterable[Line | Bad],
+    refusal: Callable[[str], str],
+    judged: IO[str],
+    report: Report,
+    bar: Progress,
+) -> tuple[int, int]:
     """Write the lines that can be imported to `judged`; return how many would be added, and how many are there."""
     added = existing = 0
     for batch in _batches(found):
-        lines = [one for one in batch if isinstance(one, Line)]
-        good, bad, answer = _ask(api, lines, dry_run=True)
+        good, bad, answer = _ask(api, _of_usable(batch, refusal, report), dry_run=True)
         added += len(answer["added"])
         existing += len(answer["existing"])
         report.refuse(sorted([*bad, *(one for one in batch if isinstance(one, Bad))], key=lambda one: one.line))
@@ -104,6 +144,19 @@ def _judge(api: Api, found: Iterable[Line | Bad], judged: IO[str], report: Repor
         judged.writelines(json.dumps([one.line, dict(one.fields)]) + "\n" for one in good)
         bar.advance(len(batch))
     return added, existing
+
+
+def _of_usable(batch: Iterable[Line | Bad], refusal: Callable[[str], str], report: Report) -> list[Line]:
+    """Return the lines whose carrier can be used; the others are taken note of."""
+    usable = []
+    for one in batch:
+        if not isinstance(one, Line):
+            continue
+        if why := refusal(one.fields["carrier"]):
+            report.refuse_carrier(one.fields["carrier"], why)
+        else:
+            usable.append(one)
+    return usable
 
 
 def _send(api: Api, lines: Iterable[Line], report: Report, *, skip_bad: bool) -> None:

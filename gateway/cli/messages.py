@@ -10,7 +10,7 @@ import click
 
 from gateway.cli import completing, replaying, view
 from gateway.cli.api import Api, path
-from gateway.cli.options import json_document, json_lines, listed, past, remote, without_none
+from gateway.cli.options import json_document, json_lines, listed, past, refuse_backwards, remote, without_none
 from gateway.cli.refusals import named
 from gateway.cli.view import Column, field, when
 
@@ -95,6 +95,7 @@ def list_messages(api: Api, most: int | None, as_json: bool, **filters: Any) -> 
     Of what came in no words are kept: what went out because of it holds them. TIME is `2026-11-22 14:30` (UTC),
     RFC 3339, or a duration before now, `2h`.
     """
+    refuse_backwards(filters)
     found = api.pages(path("messages"), filters, most, _WHERE)
     view.pages(found, _MESSAGES, as_json=as_json, none="No messages.")
 
@@ -156,6 +157,7 @@ def replay(
     say --yes. Each message goes to the end of its lane. What must not be sent again, because its recipient is not in
     its session any more or wants no texts, is named with the reason, and the exit code is 1.
     """
+    refuse_backwards(filters)
     chosen = without_none(**filters)
     if bool(ids) == bool(states or chosen):
         raise click.UsageError("Say which: ids of messages, or options that find them, as --state failed.")

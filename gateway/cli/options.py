@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
@@ -82,6 +82,11 @@ def ahead(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     return None if value is None else _moment(value, 1)
 
 
+def ahead_or_never(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return a time as `ahead` does, and "" as it is."""
+    return value and _moment(value, 1)
+
+
 def _moment(value: str, sign: int) -> str:
     found = _TIME.fullmatch(value)
     try:
@@ -103,6 +108,13 @@ def _duration(value: str) -> timedelta:
     from gateway.values import duration
 
     return timedelta(milliseconds=duration(value))
+
+
+def refuse_backwards(given: Mapping[str, str | None]) -> None:
+    """Raise `click.UsageError` for options --since and --until that have nothing between them."""
+    since, until = given.get("since"), given.get("until")
+    if since and until and until < since:
+        raise click.UsageError("--until is before --since.")
 
 
 def without_none(**values: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`gateway opt-outs` and `gateway calls`."""
+"""`gateway opt-outs`, `gateway calls` and `gateway status`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.cli import completing, view
 from gateway.cli.api import Api, path
 from gateway.cli.options import json_document, listed, remote, without_none
 from gateway.cli.refusals import named
-from gateway.cli.view import Column, field, when
+from gateway.cli.view import Column, Row, field, moment, when
 
 _OPT_OUTS = (
     field("participant"),
@@ -29,6 +29,19 @@ _CALLS = (
     field("session"),
     field("reason"),
 )
+_CARRIERS = (
+    field("name", "carrier"),
+    field("state"),
+    field("backlog"),
+    Column("per number", lambda row: _pace(row, "per_number")),
+    Column("per account", lambda row: _pace(row, "per_account")),
+    field("channels", "carries"),
+    Column("out since (UTC)", lambda row: moment(row["out"] and row["out"]["at"])),
+    Column(
+        "last error (UTC)",
+        lambda row: row["last_error"] and f"{moment(row['last_error']['at'])} {row['last_error']['what']}",
+    ),
+)
 STATES = ("asked", "ringing", "answered", "message", "ended")
 OUTCOMES = ("refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown")
 _WHERE = named(
@@ -40,6 +53,30 @@ _WHERE = named(
     state="--state",
     outcome="--outcome",
 )
+
+
+def _pace(row: Row, name: str) -> str:
+    rate = row["pace"] and row["pace"][name]
+    return f"{rate:g}/s" if rate else ""
+
+
+@click.command()
+@remote
+@json_document
+def status(api: Api, as_json: bool) -> None:
+    """Say how the carriers of a running gateway stand.
+
+    Whether each is ready, out (texts wait, one probes it from time to time) or idle (nothing of it is set); how many
+    texts wait for it; how many parts of texts a second it takes, nothing where it takes as many as come; since when it
+    is out, and what went wrong last.
+    """
+    found = api.get(path("carriers"))
+    if as_json:
+        view.document(found)
+    elif found["data"]:
+        view.table(found["data"], _CARRIERS)
+    else:
+        click.echo("No carriers.", err=True)
 
 
 @click.group("opt-outs")
@@ -81,13 +118,17 @@ def add(api: Api, number: str, mask: str | None, as_json: bool) -> None:
 @click.argument("number")
 @click.option("--mask", metavar="NUMBER", help="The one from this number.", shell_complete=completing.numbers)
 @remote
-def remove(api: Api, number: str, mask: str | None) -> None:
+@json_document
+def remove(api: Api, number: str, mask: str | None, as_json: bool) -> None:
     """Take note that somebody wants texts again.
 
     Have their word for it. A block that a carrier keeps stays there.
     """
     api.delete(path("opt-outs", number), {"mask": mask}, _WHERE)
-    click.echo("Removed.")
+    if as_json:
+        view.document({"removed": number, "mask": mask})
+    else:
+        click.echo("Removed.")
 
 
 @click.group()

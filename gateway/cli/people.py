@@ -10,30 +10,42 @@ import click
 from gateway.cli.frame import Misused
 
 WISHES = ("name", "mask", "carrier", "country")
+CHANGES = ("number", "name")
 _WISH = re.compile(r",\s*([A-Za-z_]+)\s*=")
 
 
 def participants(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[dict[str, str]]:
     """Return participants as the API takes them, of `NUMBER,name=Driver,mask=+1…`. A name may hold commas."""
-    return [_participant(value, place) for place, value in enumerate(values, 1)]
+    found = [_person(value, place, WISHES) for place, value in enumerate(values, 1)]
+    return [{"number": number, **wishes} for number, wishes in found]
 
 
-def _participant(value: str, place: int) -> dict[str, str]:
+def changed(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[dict[str, str]] | None:
+    """Return what is to be changed of participants, of `NUMBER,number=+1…,name=Driver`; None for nothing."""
+    found = [_person(value, place, CHANGES) for place, value in enumerate(values, 1)]
+    if not all(changes for _, changes in found):
+        raise Misused(f"say what to change of each: {' or '.join(f'{name}=…' for name in CHANGES)}")
+    return [{"participant": number, **changes} for number, changes in found] or None
+
+
+def _person(value: str, place: int, fields: Sequence[str]) -> tuple[str, dict[str, str]]:
     number, *pairs = _WISH.split(value)
-    found = {"number": number.strip()}
-    for wish, words in zip(pairs[::2], pairs[1::2], strict=True):
-        if wish not in WISHES:
-            raise Misused(f"the {_nth(place)} one wishes for {wish}: there are {', '.join(WISHES)}")
-        if wish in found:
-            raise Misused(f"the {_nth(place)} one has its {wish} twice")
-        found[wish] = words.strip()
-    if not found["number"] or "=" in number:
+    found: dict[str, str] = {}
+    for name, words in zip(pairs[::2], pairs[1::2], strict=True):
+        if name not in fields:
+            raise Misused(f"the {_nth(place)} one wishes for {name}: there are {', '.join(fields)}")
+        if name in found:
+            raise Misused(f"the {_nth(place)} one has its {name} twice")
+        found[name] = words.strip()
+    if not number.strip() or "=" in number:
         raise Misused(f"the {_nth(place)} one does not begin with a number")
-    return found
+    return number.strip(), found
 
 
 def metadata(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str] | None:
-    """Return what the application keeps with a session, of `KEY=VALUE`, None for nothing."""
+    """Return what the application keeps with a session, of `KEY=VALUE`; {} for '', None where nothing was given."""
+    if [*values] == [""]:
+        return {}
     found: dict[str, str] = {}
     for place, value in enumerate(values, 1):
         key, equals, words = value.partition("=")

@@ -61,6 +61,8 @@ def refusal(status: int, document: Any, remote: Remote, where: Where) -> Command
     if status >= 500 or status == 429:
         return Unavailable(f"{remote.url}: {clean(words)}")
     wrong = [_wrong(one) for one in document.get("errors", [])]
+    if any(document["detail"].rstrip(".").lower() == one.why.lower() for one in wrong):
+        words = str(document.get("title", ""))  # the rest is said below, of what it is about
     lines = [clean(words), *(f"  {where(one.place)}: {one.why}" for one in wrong)]
     return Refused("\n".join(dict.fromkeys(lines)), _EXITS.get(status, Exit.WRONG), wrong)
 

@@ -38,10 +38,10 @@ def by_filter(
         click.echo("No messages.", err=True)
         return
     if not sure:
-        _ask(count)
+        ask(count, "message")
     refused = 0
     after: str | None = None
-    bounds = {**chosen, "until": min(filter(None, (chosen.get("until"), _just_after(newest))))}
+    bounds = {**chosen, "until": min(filter(None, (chosen.get("until"), just_after(newest))))}
     while True:
         done = api.post(
             path("messages", "replay"), {**bounds, "states": [*states], "limit": PAGE, "after": after}, where
@@ -70,13 +70,15 @@ def _found(api: Api, states: Sequence[str], chosen: Mapping[str, str], where: Wh
     return count, newest
 
 
-def _just_after(time: str) -> str:
+def just_after(time: str) -> str:
+    """Return the first time behind one of the API."""
     at = datetime.fromisoformat(time.replace("Z", "+00:00")) + timedelta(milliseconds=1)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _ask(count: int) -> None:
-    many = f"{count:,} or more messages" if count >= MOST_COUNTED else f"{count:,} message{'s' if count > 1 else ''}"
+def ask(count: int, what: str) -> None:
+    """Ask whether so many messages or callbacks shall be sent again; a no ends the command."""
+    many = f"{count:,} or more {what}s" if count >= MOST_COUNTED else f"{count:,} {what}{'s' if count > 1 else ''}"
     if not sys.stdin.isatty():
         raise click.UsageError(f"{many} would be sent again, and there is nobody to ask: say --yes.")
     click.confirm(f"Send {many} again?", abort=True, err=True)

@@ -9,8 +9,17 @@ import click
 
 from gateway.cli import completing, view
 from gateway.cli.api import Api, path
-from gateway.cli.options import ahead, json_document, json_lines, listed, one_by_one, remote, without_none
-from gateway.cli.people import metadata, participants
+from gateway.cli.options import (
+    ahead,
+    ahead_or_never,
+    json_document,
+    json_lines,
+    listed,
+    one_by_one,
+    remote,
+    without_none,
+)
+from gateway.cli.people import changed, metadata, participants
 from gateway.cli.refusals import named
 from gateway.cli.view import Column, field, moment, when
 
@@ -109,6 +118,8 @@ _OPTIONS = named(
 
 def _where(place: Sequence[str]) -> str:
     """Return what on the command line a place in a request came from: of a participant, which and what."""
+    if place[:1] == ("channels",):
+        return _OPTIONS(place[:1])
     if len(place) < 2 or place[0] != "participants" or not place[1].isdigit():
         return _OPTIONS(place)
     return ", ".join([f"--participant {int(place[1]) + 1}", *place[2:]])
@@ -134,6 +145,46 @@ def list_sessions(api: Api, most: int | None, as_json: bool, **filters: Any) -> 
 def show(api: Api, session: str, as_json: bool) -> None:
     """Show one session, with its legs."""
     _show(api.get(path("sessions", session), where=_where), as_json)
+
+
+@sessions.command()
+@click.argument("session", shell_complete=completing.live_sessions)
+@click.option("--ttl", metavar="DURATION", help="It expires so long after the last text or call; '' for never by that.")
+@click.option(
+    "--expires-at", metavar="TIME", callback=ahead_or_never, help="It expires then at the latest; '' for no such time."
+)
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=metadata,
+    help="What you keep with it, in the place of what was there; '' for nothing.",
+)
+@click.option(
+    "--participant",
+    "people",
+    multiple=True,
+    metavar="NUMBER[,number=…][,name=…]",
+    callback=changed,
+    help="Who it is now, and the number or name to go on with; also twice.",
+)
+@remote
+@json_document
+def change(api: Api, session: str, people: list[dict[str, str]] | None, as_json: bool, **given: Any) -> None:
+    """Change a live session: all that is said, or nothing.
+
+    What waits to be sent to a participant's old number goes to the new one.
+
+    \b
+        gateway sessions change SESSION --ttl 24h
+        gateway sessions change SESSION --participant "+12065550101,number=+12065550109"
+
+    TIME is `2026-11-22 14:30` (UTC), RFC 3339, or a duration from now on, `2h`.
+    """
+    body = {name: value or None for name, value in without_none(**given).items()} | without_none(participants=people)
+    if not body:
+        raise click.UsageError("Say what to change: --ttl, --expires-at, --metadata or --participant.")
+    _show(api.patch(path("sessions", session), body, _where), as_json)
 
 
 @sessions.command()

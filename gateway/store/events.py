@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
+from gateway.kinds import is_of_call, is_of_message, written_id
 from gateway.store.db import Row, Statement, Unit, looks
 
 #: What says how a carrier stands.
@@ -171,12 +172,24 @@ def _in_words(event: Row) -> str:
     """Return an event as one line: its kind, and of message, session, mask, carrier and detail what it has."""
     if words := _WORDS.get(event["kind"]):
         return words.format(carrier=event["carrier"], detail=event["detail"])
-    names = ("session", "mask", "carrier") if event["kind"] == "opt_out" else ("message", "session", "mask", "carrier")
-    parts = [f"{name} {event[name]}" for name in names if event[name]]
+    about = {**_about(event), **{name: event[name] for name in ("session", "mask", "carrier")}}
+    parts = [f"{name} {value}" for name, value in about.items() if value]
     return f"{event['kind']}: {', '.join(parts)}" + (f" ({event['detail']})" if event["detail"] else "")
+
+
+def _about(event: Row) -> dict[str, object]:
+    """Return which message or call an event is about, as the API names it."""
+    kind, id = event["kind"], event["message"]
+    if id is None:
+        return {}
+    if is_of_call(kind):
+        return {"call": id}
+    return {"message": written_id(kind, id)} if is_of_message(kind) else {}
 
 
 def _fields(event: Row) -> dict[str, object]:
     of, _, state = event["kind"].partition(".")
     named = {name: event[name] for name in ("session", "mask", "carrier", "detail")}
-    return named | {"event": event["kind"], "message_id": event["message"], "state": state if of == "message" else ""}
+    about = _about(event)
+    named |= {"message_id": about.get("message", ""), "call": about.get("call", "")}
+    return named | {"event": event["kind"], "state": state if of == "message" else ""}

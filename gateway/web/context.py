@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.carrier import Carrier
 from gateway.clock import Clock
@@ -22,4 +22,5 @@ class Context:
     dispatcher: Dispatching  #: this process's own, or word of those in others
     public_url: str  #: what carriers call, without a slash at the end
     clock: Clock
-    installed: tuple[str, ...] = ()  #: the names of all carriers there are, those without settings too
+    #: All carriers there are, those without settings too, and what to set to use each.
+    installed: Mapping[str, str] = field(default_factory=dict)

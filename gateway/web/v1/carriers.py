@@ -48,6 +48,7 @@ class Carrier(Output):
     out: Failure | None = Field(description="Since when it is out, and why")
     channels: list[ChannelName]
     pace: Pace | None = Field(description="null: it cannot tell")
+    needs: str | None = Field(description="What to set in order to use it, where it is idle")
     backlog: int = Field(description=f"Texts that wait or are being sent; {MOST_WAITING:,} stands for more")
     last_error: Failure | None = Field(
         description="When it went out last, or refused a text for good, whichever is later"
@@ -85,6 +86,7 @@ def _carrier(tx: Tx, context: Context, name: str) -> Carrier:
         out=_failure(found.out),
         channels=channels_of(carrier) if carrier else [],
         pace=Pace(per_number=rate.per_number, per_account=rate.per_account) if rate else None,
+        needs=None if carrier else context.installed[name],
         backlog=found.backlog,
         last_error=_failure(found.last),
     )

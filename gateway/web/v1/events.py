@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from gateway.feed import EventFilter
 from gateway.keys import Role
-from gateway.kinds import KINDS
+from gateway.kinds import KINDS, is_of_call, is_of_message, written_id
 from gateway.store import LOOK, Row
 from gateway.web.context import Context
-from gateway.web.v1.message_models import Direction, WrittenId, written_id
+from gateway.web.v1.message_models import WrittenId
 from gateway.web.v1.operations import Answer, Call, Nothing, Operation
 from gateway.web.v1.types import E164, Duration, Input, Output, SessionId, Time, Whole
 
@@ -109,8 +109,6 @@ def list_events(call: Call[Nothing, ReadEvents, Nothing]) -> Answer:
 def shown(row: Row) -> Event:
     """Return an event as v1 shows it."""
     kind, about = row["kind"], row["message"]
-    direction = Direction.INBOUND if kind == "message.received" else Direction.OUTBOUND
-    is_call = kind.startswith(("call.", "recording."))
     return Event(
         id=row["id"],
         at=row["at"],
@@ -118,8 +116,8 @@ def shown(row: Row) -> Event:
         session=row["session"] or None,
         masks=[mask for mask in row["mask"].split(", ") if mask],
         carrier=row["carrier"] or None,
-        message=written_id(direction, about) if about is not None and kind.startswith("message.") else None,
-        call=about if is_call else None,
+        message=written_id(kind, about) if about is not None and is_of_message(kind) else None,
+        call=about if is_of_call(kind) else None,
         detail=row["detail"],
     )
 

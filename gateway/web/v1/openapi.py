@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 import gateway
 from gateway.web.v1.operations import Nothing, Operation
@@ -55,6 +55,16 @@ def document(
     return found
 
 
+class _Generator(GenerateJsonSchema):
+    """Names no default that is null: of what is changed null takes it away, and what is left out stays as it is."""
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        found = super().default_schema(schema)
+        if found.get("default", "") is None:
+            del found["default"]
+        return found
+
+
 class _Schemas:
     """The models of the operations as JSON schemas, and which of them a reader of the document looks up."""
 
@@ -62,7 +72,7 @@ class _Schemas:
         read = [(model, "validation") for one in operations for model in (one.params, one.query, one.body)]
         written = [(model, "serialization") for one in operations for model in one.answers.values() if model]
         models: Any = dict.fromkeys([*read, *written, (ProblemDocument, "serialization"), (callback, "serialization")])
-        self._refs, found = models_json_schema(list(models), ref_template=_REF + "{model}")
+        self._refs, found = models_json_schema(list(models), ref_template=_REF + "{model}", schema_generator=_Generator)
         self._all: Json = found["$defs"]
         self._spread: set[str] = {self._name(model) for one in operations for model in (one.params, one.query)}
 
@@ -139,8 +149,6 @@ def _parameter(name: str, where: str, schema: Json, required: bool) -> Json:
     given = [one for one in schema.pop("anyOf", []) if one != {"type": "null"}]  # absent, a query has no null
     if given:
         schema |= given[0]
-    if schema.get("default", "") is None:
-        del schema["default"]
     schema.pop("title", None)
     words = schema.pop("description", "")
     found: Json = {"name": name, "in": where, "required": required, "schema": schema}

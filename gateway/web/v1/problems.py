@@ -133,8 +133,9 @@ WISH_REFUSED = _type(
 PAIR_TAKEN = _type(
     "pair-taken",
     409,
-    "A participant has another conversation on the mask",
-    "`session` is that conversation: live, or ended and in quarantine. End it, or choose another mask.",
+    "The mask means another session to a participant",
+    "`session` is that one: live, or ended and in quarantine. End it, wait until its quarantine is over, or choose "
+    "another mask.",
 )
 PIN_TAKEN = _type(
     "pin-taken",

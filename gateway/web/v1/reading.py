@@ -17,18 +17,12 @@ from gateway.web.context import Context
 from gateway.web.v1.operations import Call, Operation
 from gateway.web.v1.problems import INVALID, MEDIA_TYPE, UNREADABLE, Refusal, Wrong
 from gateway.web.v1.types import Grounds
+from gateway.web.v1.words import in_words
 
 M = TypeVar("M", bound=BaseModel)
 
 KEY_PATTERN = "^[!-~]{1,255}$"
 
-#: pydantic's words, where they are not ours.
-_WORDS = {
-    "missing": "is required",
-    "extra_forbidden": "is no field of this request",
-    "union_tag_invalid": "is of no known kind",
-    "json_invalid": "is nested too deep",
-}
 _NUL = "holds a NUL character"
 
 
@@ -117,8 +111,8 @@ def judged(model: type[M], given: dict[str, Any], grounds: Grounds, wrong: list[
             return model.model_validate(given, context=grounds)
     except ValidationError as error:
         found = [
-            _wrong(named_by, one["loc"], _WORDS.get(one["type"]) or one["msg"].removeprefix("Value error, "))
-            for one in error.errors(include_url=False, include_context=False, include_input=False)
+            _wrong(named_by, one["loc"], in_words(one, named_by))
+            for one in error.errors(include_url=False, include_input=False)
         ]
     wrong.extend(found)
     return None

@@ -90,7 +90,7 @@ def end_session(tx: Tx, call: Call[SessionPath, Nothing, EndSession]) -> Answer:
     if asked.text and not session.texts:
         refuse([Wrong(pointer="/text", detail=BY_PHONE)])
     text = asked.text or "" if "text" in asked.model_fields_set else None
-    core.end(tx, session, "ended", call.context.settings, call.now, end_text=text, note=asked.reason)
+    core.end(tx, session, "ended", call.context.settings, call.now, end_text=text, note=asked.reason or "")
     return _versioned(tx.session(session.id))
 
 
@@ -138,17 +138,17 @@ def _opening(asked: OpenSession) -> Opening:
         ttl_ms=asked.ttl,
         deadline=asked.expires_at,
         external_id=asked.external_id or "",
-        metadata=_written(asked.metadata),
+        metadata=_written(asked.metadata or {}),
         start_text=asked.start_text or "",
         end_text=asked.end_text or "",
-        call_options=call_options.written(asked.calls),
+        call_options=call_options.written(asked.calls) if asked.calls else "",
     )
 
 
 def _person(asked: OpenParticipant) -> Person:
     return Person(
         number=asked.number,
-        name=asked.name,
+        name=asked.name or "",
         mask=asked.mask or "",
         country=asked.country or "",
         carrier=asked.carrier or "",

@@ -61,7 +61,7 @@ class OpenParticipant(Input):
     """Somebody who is to take part, and what is wished for their mask."""
 
     number: Number
-    name: PersonName = Field("", description=_NAME)
+    name: PersonName | None = Field(None, description=_NAME)
     mask: Number | None = Field(None, description="This number of the pool and no other")
     country: Region | None = Field(None, description="A mask of this country and no other")
     carrier: CarrierName | None = Field(None, description="A mask of this carrier and no other")
@@ -81,8 +81,8 @@ class OpenSession(Input):
     ttl: Ttl | None = Field(None, description=_TTL)
     expires_at: Time | None = Field(None, description=f"{_LATEST}. With neither, it lives until it is ended")
     external_id: ExternalId | None = Field(None, description="Your own name for it, unique among the live ones")
-    metadata: Metadata = Field(default={})
-    calls: CallOptions = Field(default=CallOptions(), description="How calls go")
+    metadata: Metadata | None = None
+    calls: CallOptions | None = Field(None, description="How calls go")
     exclusive: bool = Field(False, description="All share one mask, and nobody else is on it while it lives")
     start_text: Text | None = Field(None, description=_START)
     end_text: Text | None = Field(None, description=_END)
@@ -113,9 +113,13 @@ class ChangeSession(Input):
 
 
 class EndSession(Input):
-    reason: Line = Field("", description="Why, in your own words, for you to read")
+    """How a session is ended; nothing of it must be given."""
+
+    reason: Line | None = Field(None, description="Why, in your own words, for you to read")
     text: Text | None = Field(
-        None, description="Sent to everybody, after `[ORG_NAME]: `, in the place of `end_text`; null: nobody is told"
+        None,
+        description="Sent to everybody, after `[ORG_NAME]: `. Left out: the session's own `end_text`, if it has one; "
+        "null: nobody is told",
     )
 
 

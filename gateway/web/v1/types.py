@@ -33,6 +33,11 @@ E164_PATTERN = r"^\+(1[0-9]{10}|[2-9][0-9]{6,14})$"
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+#: From a second to a century, whatever the unit.
+_TTL_PATTERN = (
+    "^([1-9][0-9]{3,11}ms|[1-9][0-9]{0,8}s|[1-9][0-9]{0,6}m|[1-9][0-9]{0,4}h|"
+    "([1-9][0-9]{0,3}|[12][0-9]{4}|3[0-5][0-9]{3}|36[0-4][0-9]{2}|36500)d)$"
+)
 MOST_METADATA = 4096  #: bytes
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -280,12 +285,12 @@ Duration = Annotated[
     int,
     BeforeValidator(_duration),
     PlainSerializer(written_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,4}(ms|s|m|h|d)$", "examples": ["15m"]}),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,13}(ms|s|m|h|d)$", "examples": ["15m"]}),
 ]
 
 #: How long a session lives after it was used: a duration of a second or more.
 Ttl = Annotated[
     Duration,
     AfterValidator(_ttl),
-    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,3}(s|m|h|d)$", "examples": ["24h"]}),
+    WithJsonSchema({"type": "string", "pattern": _TTL_PATTERN, "examples": ["24h"]}),
 ]

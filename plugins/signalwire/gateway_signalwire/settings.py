@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -14,6 +16,11 @@ class SignalWireSettings(CarrierSettings):
     """`SIGNALWIRE_*`. One of them is enough: without an API token replies travel inside the answers to webhooks."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALWIRE_")
+
+    needs: ClassVar[str] = (
+        "SIGNALWIRE_SPACE, SIGNALWIRE_PROJECT_ID, SIGNALWIRE_API_TOKEN and SIGNALWIRE_SIGNING_KEY "
+        "(or the last alone, to answer inside webhooks only)"
+    )
 
     space: str = ""  #: `example.signalwire.com`
     project_id: str = ""
