@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ import pytest
 from gateway_signalwire import SignalWire
 from gateway_signalwire.settings import SignalWireSettings
 
-from gateway import Callee, CallRoute, CarrierSession, Connect, InboundCall, Refuse
+from gateway import Callee, CallRoute, CallStep, CarrierSession, Connect, InboundCall, Refuse, Screen, Step
 
 MASK, CALLER, CALLEE, THIRD = "+12065550199", "+12065550101", "+12065550102", "+12065550103"
 MASK_B, MASK_C = "+12065550198", "+12065550197"
@@ -147,3 +148,68 @@ def test_words_of_a_refusal_are_said_and_not_evaluated() -> None:
     swml_body, cxml_body = answer("swml", refusal)[0], answer("cxml", refusal)[0]
     assert not any(sign in json.dumps(json.loads(swml_body), ensure_ascii=False) for sign in ("${", "%{"))
     assert "{{" not in cxml_body
+
+
+# --- too long -----------------------------------------------------------------------------------
+
+CALLBACK = "https://gw.example.com/webhooks/signalwire/calls/k3y"
+TOLD = "This call is recorded. Press 1 to take the call."
+RECORDED = replace(TWO, record=True, accept=True, words="Recorded.", whisper=TOLD, callback=CALLBACK)
+MANY = tuple(Callee(number=f"+1206555{index:04}", caller_id=MASK_B) for index in range(300))
+
+
+@pytest.mark.parametrize("form", ["swml", "cxml"])
+def test_who_is_told_is_recorded(form: str) -> None:
+    assert "record" in answer(form, RECORDED)[0].replace(TOLD, "").replace("Recorded.", "")
+
+
+@pytest.mark.parametrize("form", ["swml", "cxml"])
+@pytest.mark.parametrize(
+    "longer",
+    [
+        pytest.param({"words": "x" * 9000 + " Recorded."}, id="words of which one turn says all, another nothing"),
+        pytest.param({"words": "x" * 90_000 + " Recorded."}, id="words"),
+        pytest.param({"whisper": "x" * 90_000 + TOLD}, id="whisper"),
+        pytest.param({"words": "\u20ac" * 30_000 + " Recorded."}, id="words of many bytes"),
+    ],
+)
+def test_nobody_is_recorded_whose_words_may_have_been_cut(
+    form: str, longer: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    route = replace(RECORDED, **longer)
+    ringing = InboundCall(carrier_ref="c-1", caller=CALLER, called=MASK, form=form)
+    later = CallStep(carrier_ref="c-1", step=Step.DIALLED, rung=(0,), form=form)
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    for call in (ringing, later):
+        body = carrier.answer_call(call, route).body
+        assert CALLEE in body
+        assert not any(sign in body for sign in ("record_call", "record-from", "step=recording"))
+    assert "c-1: too much is said" in caplog.text
+    assert "xxx" not in caplog.text
+
+
+def test_a_document_of_many_callees_that_is_cut_records_nobody_and_still_asks_for_the_key() -> None:
+    route = replace(RECORDED, callees=MANY[:40], whisper=f"{'x' * 3000} {TOLD}")
+    body, _ = answer("swml", route)
+    assert "record_call" not in body
+    assert json.loads(body)["sections"]["main"][-1]["connect"]["parallel"][0]["confirm"][0]["prompt"]["play"].endswith(
+        TOLD
+    )
+
+
+def test_what_a_callee_hears_is_cut_at_its_beginning() -> None:
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    call = CallStep(carrier_ref="c-1", step=Step.SCREEN, callee=0, form="cxml")
+    body = carrier.answer_call(call, Screen(words="x" * 90_000 + TOLD, accept=True, callback=CALLBACK)).body
+    assert ElementTree.fromstring(body.encode()).findtext(".//Say", "").endswith(TOLD)
+
+
+def test_no_words_that_are_recorded_are_too_long_for_a_document_of_cxml() -> None:
+    """Words of the length that is still recorded, written as long as XML writes anything, beside ten callees."""
+    route = replace(RECORDED, callees=MANY[:10], words="&" * 8000, whisper="&" * 8000)
+    body, _ = answer("cxml", route)
+    assert (body.count("record-from-answer"), body.count("&amp;") > 8000) == (1, True)
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    call = CallStep(carrier_ref="c-1", step=Step.SCREEN, callee=0, form="cxml")
+    screen = carrier.answer_call(call, Screen(words=route.whisper, accept=True, callback=CALLBACK))
+    assert screen.body.count("&amp;") >= 8000
