@@ -24,7 +24,7 @@ from gateway import (
     callback_url,
 )
 from gateway_signalwire.answers import legal
-from gateway_signalwire.fields import ACCEPT, EACH, RUNG
+from gateway_signalwire.fields import ACCEPT, EACH, RUNG, seconds
 from gateway_signalwire.limits import KEY_SECONDS, MOST_NUMBERS, SILENCE_SECONDS, ring_seconds
 
 Verbs = list[Element]
@@ -90,8 +90,8 @@ def _goes_on(call: InboundCall | CallStep) -> bool:
 
 def _each(call: InboundCall | CallStep) -> int:
     """Return for how long each group rings, where some have been rung already; else 0."""
-    noted = call.form.partition(" ")[2]
-    return int(noted) if noted.isdigit() else 0
+    noted = seconds(call.form.partition(" ")[2])
+    return ring_seconds(noted) if noted else 0
 
 
 def _dial(callees: Sequence[Callee], route: Connect, ring: int) -> Element:

@@ -112,6 +112,11 @@ def positions(written: str) -> tuple[int, ...]:
     return tuple(int(one) for one in found) if fit else ()
 
 
+def seconds(written: str) -> int:
+    """Return the seconds that a URL of ours names; 0 where it names none."""
+    return int(written) if re.fullmatch(r"[0-9]{1,3}", written) else 0
+
+
 def plain(value: str) -> str:
     """Return one of the carrier's own words (`no-answer`), and "" for what may be something else: it is shown."""
     return value if _PLAIN.fullmatch(value) else ""

@@ -54,7 +54,8 @@ def read(query: Mapping[str, str], fields: Fields) -> Sequence[Event]:
         return [_step(query, ref=f.reference(fields, "call_id"), connected=connected, form=SWML)]
     connected = f.word(fields, "DialCallStatus").lower() in _CONNECTED and ACCEPT not in query
     digits = f.digits(fields, "Digits")
-    form = f"{CXML} {query[EACH]}" if query.get(EACH, "").isdigit() else CXML
+    each = f.seconds(query.get(EACH, ""))
+    form = f"{CXML} {each}" if each else CXML
     return [_step(query, ref=f.reference(fields, "CallSid"), digits=digits, connected=connected, form=form)]
 
 

@@ -40,8 +40,8 @@ def swml(route: CallRoute) -> list[dict[str, Any]]:
     return steps
 
 
-def cxml(route: CallRoute) -> ElementTree.Element:
-    body, content_type = answer("cxml", route)
+def cxml(route: CallRoute, form: str = "cxml") -> ElementTree.Element:
+    body, content_type = answer(form, route)
     assert content_type == "application/xml"
     return ElementTree.fromstring(body.encode())
 
@@ -98,6 +98,24 @@ def test_cxml_rings_no_more_than_ten_at_once() -> None:
 @pytest.mark.parametrize(("asked", "said"), [(1, "5"), (30, "30"), (10_000, "600")])
 def test_cxml_rings_for_as_long_as_it_can_be_told(asked: int, said: str) -> None:
     dial = cxml(Connect(callees=ONE.callees, ring_seconds=asked)).find("Dial")
+    assert dial is not None
+    assert dial.get("timeout") == said
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("cxml 12", "12"),
+        ("cxml", "25"),
+        ("cxml 1", "5"),
+        ("cxml 999", "600"),
+        ("cxml \u00b2", "25"),
+        ("cxml \u0661", "25"),
+    ],
+    ids=ascii,
+)
+def test_a_later_group_of_cxml_rings_for_as_long_as_the_first(form: str, said: str) -> None:
+    dial = cxml(Connect(callees=ONE.callees, ring_seconds=25), form).find("Dial")
     assert dial is not None
     assert dial.get("timeout") == said
 

@@ -70,6 +70,10 @@ def step(**fields: Any) -> CallStep:
             step(step=Step.DIALLED, rung=(0, 2), form="cxml 12"),
         ),
         ("step=dialled&rung=0,x&each=y", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=%C2%B2", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=%D9%A1%D9%A2", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=0", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=9999", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
         ("step=recorded", {"RecordingUrl": REC, "Digits": "hangup"}, step(step=Step.RECORDED)),
     ],
 )
