@@ -131,13 +131,22 @@ def _turns(
     turns = {"action": action, "method": "POST"}
     if route.record:
         turns["record"] = "record-from-answer-dual"
-        turns |= _recorded(route.callback, RecordingKind.CALL)
+        turns |= _recorded(callback_url(route.callback, RecordingKind.CALL) + f"&{RUNG}={_positions(groups[0])}")
     return turns
 
 
-def _recorded(callback: str, kind: RecordingKind) -> dict[str, str]:
+def _positions(callees: Sequence[Callee]) -> str:
+    return ",".join(str(callee.position) for callee in callees)
+
+
+def _recorded(told: str) -> dict[str, str]:
+    """Return that a recording is told of at the URL `told`.
+
+    That of a `<Dial>` begins when a callee answers, before they hear anything or press a key, and each group of callees
+    has its own: the URL says whose it is, so that one of nobody's conversation is known as such.
+    """
     return {
-        "recordingStatusCallback": callback_url(callback, kind),
+        "recordingStatusCallback": told,
         "recordingStatusCallbackEvent": "completed absent",
         "recordingStatusCallbackMethod": "POST",
     }
@@ -183,7 +192,7 @@ def _take(route: TakeMessage) -> Verbs:
         "finishOnKey": "#",
         "playBeep": "true",
         "timeout": str(SILENCE_SECONDS),
-        **_recorded(route.callback, RecordingKind.VOICEMAIL),
+        **_recorded(callback_url(route.callback, RecordingKind.VOICEMAIL)),
     }
     return [*_say(route.words), Element("Record", record)]
 

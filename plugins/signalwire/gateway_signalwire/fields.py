@@ -17,7 +17,7 @@ Fields = Mapping[str, Any]
 
 CXML = "cxml"  #: `form` of a call that came as a form; after a space, for how many seconds each group is rung
 SWML = "swml"  #: and of one that came as JSON
-RUNG, EACH = "rung", "each"  #: what a URL of ours says of a call whose callees are rung in groups
+RUNG, EACH = "rung", "each"  #: what a URL of ours says of a call whose callees are rung in groups, and of a recording
 ACCEPT = "accept"  #: and of one whose callees must press 1
 
 _LONGEST = 255  # of a reference, a name, a SIP address; what is longer no database wants as a key

@@ -231,3 +231,27 @@ def test_no_words_that_are_recorded_are_too_long_for_a_document_of_cxml() -> Non
     call = CallStep(carrier_ref="c-1", step=Step.SCREEN, callee=0, form="cxml")
     screen = carrier.answer_call(call, Screen(words=route.whisper, accept=True, callback=CALLBACK))
     assert screen.body.count("&amp;") >= 8000
+
+
+# --- what is recorded ---------------------------------------------------------------------------
+
+
+def test_in_cxml_each_group_says_whose_its_recording_is() -> None:
+    """It begins before anybody has pressed a key, and a later group may be the one that talks."""
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    callees = tuple(replace(one, position=at) for at, one in enumerate((*TWO.callees, *TWO.callees[1:]), 1))
+    route = replace(RECORDED, callees=callees)
+    later = CallStep(carrier_ref="c-1", step=Step.DIALLED, rung=(1,), form="cxml 12")
+    told = []
+    for call, left in ((InboundCall(carrier_ref="c-1", caller=CALLER, called=MASK, form="cxml"), 0), (later, 1)):
+        body = carrier.answer_call(call, replace(route, callees=callees[left:])).body
+        dial = ElementTree.fromstring(body.encode()).find("Dial")
+        assert dial is not None
+        told.append(dial.get("recordingStatusCallback"))
+    assert told == [f"{CALLBACK}?step=recording&rung=1", f"{CALLBACK}?step=recording&rung=2,3"]
+
+
+def test_in_swml_each_callee_says_whose_its_recording_is() -> None:
+    callees = tuple(replace(one, position=at) for at, one in enumerate(TWO.callees, 1))
+    body, _ = answer("swml", replace(RECORDED, callees=callees))
+    assert [f"{CALLBACK}?step=recording&callee={n}" in body for n in (1, 2, 3)] == [True, True, False]

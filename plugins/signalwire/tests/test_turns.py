@@ -154,6 +154,21 @@ def test_a_recording_callback_is_a_report(kind: RecordingKind) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "callees"),
+    [("", ()), ("&rung=0,2", (0, 2)), ("&callee=2", (2,)), ("&rung=x", ()), ("&callee=x", ()), ("&rung=\u00b2", ())],
+    ids=ascii,
+)
+def test_a_report_says_whose_answering_was_recorded(query: str, callees: tuple[int, ...]) -> None:
+    url = callback_url(BASE, RecordingKind.CALL) + query
+    [told] = form(url, CallSid="c-1", RecordingSid="r-1", RecordingUrl=REC)
+    params = {"call_id": "leg-2", "state": "finished", "url": REC}
+    [also] = document(url, {"event_type": "calling.call.record", "params": params})
+    for report in (told, also):
+        assert isinstance(report, RecordingReport)
+        assert (report.callees, report.state) == (callees, RecordingState.READY)
+
+
+@pytest.mark.parametrize(
     ("params", "expected"),
     [
         ({"state": "finished", "url": REC, "duration": 7.6, "recording_id": "r-1"}, ("r-1", REC, 8)),
