@@ -105,7 +105,7 @@ class CallSettings(BaseSettings):
     call_forbidden_msg: str = _setting(
         "GATEWAY_CALL_FORBIDDEN_MSG",
         "The number of the person you want to reach cannot be called from here. Goodbye.",
-        "Said to a caller where whoever is called has an emergency, premium, shared-cost or short number",
+        "Said to a caller where whoever is called has an emergency, premium, satellite, personal or short number",
     )
     call_pin_msg: str = _setting(
         "GATEWAY_CALL_PIN_MSG",

@@ -127,6 +127,9 @@ class RecordingReport:
     recording_ref: str = ""  #: the carrier's id of it; "" where it gives none: then its URL is
     url: str = field(default="", repr=False)  #: where the carrier keeps it: never shown to anybody
     seconds: int | None = None
+    #: Of a `CALL`, where the carrier says so: the positions of those one of whom answered. Unless one of them was
+    #: connected it holds no conversation, but what a callee heard, or a mailbox said, before that. (): it does not say.
+    callees: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         mend(self, "carrier_ref", "recording_ref", "url")

@@ -192,7 +192,7 @@ def _why_silent(leg: Leg, rung: Collection[int], carrier: str, opted_out: Collec
 _SILENT = {
     "other_carrier": "the mask is another carrier's",
     "callee_opted_out": "has opted out of this mask, or of all",
-    "forbidden_number": "is an emergency, premium, shared-cost or short number, which is never rung",
+    "forbidden_number": "is an emergency, premium, satellite, personal or short number, which is never rung",
 }
 _IN_WORDS = {
     "live": "the pair means a live session",

@@ -16,7 +16,17 @@ _DIGITS = re.compile(r"[1-9][0-9]{6,14}")
 _NOTATION = re.compile(r"\+?[ \u00a0()./0-9\u2010-\u2013-]{4,40}")
 #: Seven digits or more, however they are spaced: `+1 (206) 555-0102`.
 _NUMBER_IN_WORDS = re.compile(r"\+?\(?[0-9](?:[\s().-]{0,2}[0-9]){6,}")
-_COSTLY = frozenset({phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST})
+#: Personal numbers ring wherever their owner has them led, at the caller's cost: a favourite of fraud.
+_COSTLY = frozenset(
+    {
+        phonenumbers.PhoneNumberType.PREMIUM_RATE,
+        phonenumbers.PhoneNumberType.SHARED_COST,
+        phonenumbers.PhoneNumberType.PERSONAL_NUMBER,
+    }
+)
+#: By satellite (870, 881), in networks of no country (882, 883), and North America's pay-per-call exchange, which
+#: phonenumbers takes for the area's own. E.164 country codes are prefix-free: nobody else's numbers begin so.
+_COSTLY_PLACES = re.compile(r"\+(?:870|88[123])[0-9]+|\+1[0-9]{3}976[0-9]{4}")
 #: The area codes of toll-free numbers in North America.
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}")
 
@@ -29,10 +39,13 @@ def is_e164(value: str) -> bool:
 
 
 def is_never_rung(number: str) -> bool:
-    """Return whether calls to an E.164 number cost or do what nobody agreed to: premium, shared cost, short, emergency.
+    """Return whether calls to an E.164 number cost or do what nobody agreed to.
 
-    Numbers that are assigned to nobody, as in examples, are none of these.
+    They are: premium, shared cost, personal, by satellite or in a network of no country, short, emergency. Of numbers
+    that are assigned to nobody, as in examples, only those in such a place are.
     """
+    if _COSTLY_PLACES.fullmatch(number):
+        return True
     try:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:

@@ -20,7 +20,9 @@ from gateway.settings import Settings
 from gateway.store import Tx
 
 MOST_PEOPLE = 20  #: in one session: each text goes out once for each of the others
-NEVER_RUNG = "an emergency, premium, shared-cost or short number is never called: leave voice out of the channels"
+NEVER_RUNG = (
+    "an emergency, premium, satellite, personal or short number is never called: leave voice out of the channels"
+)
 SAME_PIN = "another participant of the session has this PIN"
 
 

@@ -62,15 +62,17 @@ def is_kept(one: RecordingKept, keep_ms: int, now: int) -> bool:
 def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Audio:
     """Return what a recording sounds like, from the call's carrier.
 
-    Raises `RecordingUnknown` where the carrier does not have it, `SendError` where it cannot be asked now.
+    Raises `RecordingUnknown` where the carrier does not have it or will never give it to us, which is logged: nobody
+    here deleted it. `SendError` where it cannot be asked now.
     """
     carrier = carriers.get(call.carrier)
     if carrier is None:
         raise RetryableSendError("the carrier is not configured")
     try:
         return carrier.fetch_recording(_named(call, one))
-    except PermanentSendError:
-        raise RecordingUnknown("the carrier does not have it any more") from None
+    except PermanentSendError as error:
+        log.error("a recording of call %d cannot be had: %s", call.id, without_numbers(error.detail))
+        raise RecordingUnknown("the carrier does not have it, or does not give it to us") from None
     except SendError:
         raise
     except Exception as error:

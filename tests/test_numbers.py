@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import InvalidNumber
-from gateway.numbers import understood
+from gateway.numbers import is_never_rung, understood
 
 UNDERSTOOD = [
     # a country in front: the default region has no say
@@ -86,3 +86,29 @@ def test_anything_else_is_refused_and_not_repeated(text: str, region: str) -> No
     with pytest.raises(InvalidNumber) as caught:
         understood(text, region)
     assert len(text) < 3 or text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "never"),
+    [
+        pytest.param("+12129761234", True, id="a 976 exchange"),
+        pytest.param("+18769761234", True, id="a 976 exchange in Jamaica"),
+        pytest.param("+19762001234", False, id="976 as an area is assigned to nobody"),
+        pytest.param("+12065559761", False, id="976 elsewhere in a number"),
+        pytest.param("+442079761234", False, id="976 in another country"),
+        pytest.param("+870773111632", True, id="Inmarsat"),
+        pytest.param("+881631512345", True, id="Iridium"),
+        pytest.param("+88213300655", True, id="international networks, 882"),
+        pytest.param("+883510012345", True, id="international networks, 883"),
+        pytest.param("+979123456789", True, id="international premium rate"),
+        pytest.param("+447012345678", True, id="a British personal number"),
+        pytest.param("+15002345678", True, id="an American personal number"),
+        pytest.param("+447911123456", False, id="a British mobile"),
+        pytest.param("+8801712345678", False, id="Bangladesh"),
+        pytest.param("+886912345678", False, id="Taiwan"),
+        pytest.param("+18005550100", False, id="toll-free"),
+        pytest.param("+18702345678", False, id="Arkansas, area 870"),
+    ],
+)
+def test_numbers_that_cost_whoever_rings_them_are_never_rung(number: str, never: bool) -> None:
+    assert is_never_rung(number) is never

@@ -159,12 +159,24 @@ def test_a_link_leads_nowhere_once_the_message_is_gone(client: Client, voice: Vo
     assert (answer.status, "try again" in answer.text, answer.headers["retry-after"]) == (503, True, "60")
     voice.on_fetch = ValueError("a plugin's fault")
     assert client("GET", path).status == 503
-    voice.on_fetch = PermanentSendError("gone")
-    assert (client("GET", path).status, client("HEAD", path).status) == (410, 410)
     voice.on_fetch = None
     assert client("POST", path).status == 405
     clock.tick(minutes=30 * DAY)
-    assert client("GET", path).status == 410
+    answer = client("GET", path)
+    assert (answer.status, answer.text) == (410, "This recording was deleted.\n")
+
+
+def test_one_that_the_carrier_does_not_give_is_not_called_deleted(
+    client: Client, voice: Voice, phone: Phone, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone.report()
+    path = link(client)
+    voice.on_fetch = PermanentSendError(f"the recording of {ANN} is at a host that is not the carrier's")
+    answer = client("GET", path)
+    assert (answer.status, client("HEAD", path).status) == (410, 410)
+    assert "deleted" not in answer.text
+    assert "of call 1 cannot be had: the recording of \u2022\u2022\u2022 is at a host that is not" in caplog.text
+    assert path.rpartition("/")[2] not in caplog.text
 
 
 # --- recordings of conversations, by the API ----------------------------------------------------

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 _KEY = re.compile("[A-Za-z0-9_-]{32}")
 _NOT_FOUND = "There is no recording here. Please look at the link again: it may have been cut short."
 _GONE = "This recording was deleted."
+_NOT_HAD = "This recording cannot be played: the telephone company does not have it, or does not give it to us."
 _LATER = "The recording cannot be played at the moment. Please try again in a few minutes."
 
 
@@ -42,7 +43,7 @@ def _play(context: Context, seats: Seats, key: str) -> bottle.HTTPResponse:
     try:
         stream = seats.open(context, call, one)
     except RecordingUnknown:
-        return _words(410, _GONE)
+        return _words(410, _NOT_HAD)
     except SendError as error:
         log.warning("a recording of call %d cannot be fetched: %s", call.id, type(error).__name__)
         return _words(503, _LATER)

@@ -24,7 +24,7 @@ from gateway import (
     callback_url,
 )
 from gateway_signalwire.answers import legal
-from gateway_signalwire.fields import ACCEPT, EACH, RUNG
+from gateway_signalwire.fields import ACCEPT, EACH, RUNG, seconds
 from gateway_signalwire.limits import KEY_SECONDS, MOST_NUMBERS, SILENCE_SECONDS, ring_seconds
 
 Verbs = list[Element]
@@ -90,8 +90,8 @@ def _goes_on(call: InboundCall | CallStep) -> bool:
 
 def _each(call: InboundCall | CallStep) -> int:
     """Return for how long each group rings, where some have been rung already; else 0."""
-    noted = call.form.partition(" ")[2]
-    return int(noted) if noted.isdigit() else 0
+    noted = seconds(call.form.partition(" ")[2])
+    return ring_seconds(noted) if noted else 0
 
 
 def _dial(callees: Sequence[Callee], route: Connect, ring: int) -> Element:
@@ -131,13 +131,22 @@ def _turns(
     turns = {"action": action, "method": "POST"}
     if route.record:
         turns["record"] = "record-from-answer-dual"
-        turns |= _recorded(route.callback, RecordingKind.CALL)
+        turns |= _recorded(callback_url(route.callback, RecordingKind.CALL) + f"&{RUNG}={_positions(groups[0])}")
     return turns
 
 
-def _recorded(callback: str, kind: RecordingKind) -> dict[str, str]:
+def _positions(callees: Sequence[Callee]) -> str:
+    return ",".join(str(callee.position) for callee in callees)
+
+
+def _recorded(told: str) -> dict[str, str]:
+    """Return that a recording is told of at the URL `told`.
+
+    That of a `<Dial>` begins when a callee answers, before they hear anything or press a key, and each group of callees
+    has its own: the URL says whose it is, so that one of nobody's conversation is known as such.
+    """
     return {
-        "recordingStatusCallback": callback_url(callback, kind),
+        "recordingStatusCallback": told,
         "recordingStatusCallbackEvent": "completed absent",
         "recordingStatusCallbackMethod": "POST",
     }
@@ -183,7 +192,7 @@ def _take(route: TakeMessage) -> Verbs:
         "finishOnKey": "#",
         "playBeep": "true",
         "timeout": str(SILENCE_SECONDS),
-        **_recorded(route.callback, RecordingKind.VOICEMAIL),
+        **_recorded(callback_url(route.callback, RecordingKind.VOICEMAIL)),
     }
     return [*_say(route.words), Element("Record", record)]
 

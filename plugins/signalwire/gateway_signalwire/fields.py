@@ -17,7 +17,7 @@ Fields = Mapping[str, Any]
 
 CXML = "cxml"  #: `form` of a call that came as a form; after a space, for how many seconds each group is rung
 SWML = "swml"  #: and of one that came as JSON
-RUNG, EACH = "rung", "each"  #: what a URL of ours says of a call whose callees are rung in groups
+RUNG, EACH = "rung", "each"  #: what a URL of ours says of a call whose callees are rung in groups, and of a recording
 ACCEPT = "accept"  #: and of one whose callees must press 1
 
 _LONGEST = 255  # of a reference, a name, a SIP address; what is longer no database wants as a key
@@ -110,6 +110,11 @@ def positions(written: str) -> tuple[int, ...]:
     found = written.split(",")
     fit = all(re.fullmatch(r"[0-9]{1,4}", one) for one in found)
     return tuple(int(one) for one in found) if fit else ()
+
+
+def seconds(written: str) -> int:
+    """Return the seconds that a URL of ours names; 0 where it names none."""
+    return int(written) if re.fullmatch(r"[0-9]{1,3}", written) else 0
 
 
 def plain(value: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from gateway import Audio, CarrierMisconfigured, CarrierSession, PermanentSendError, Recording, RetryableSendError
 from gateway.client import Response, raise_for_status, size_of
@@ -25,6 +25,7 @@ MOST_REDIRECTS = 3
 _DOMAIN = ".signalwire.com"
 _GONE = (404, 410)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_REFERENCE = re.compile(rf"{_UUID.pattern}|RE[0-9a-f]{{32}}", re.IGNORECASE)  #: what SignalWire calls a recording
 _AUDIO = re.compile(r"(?:audio|video)/[a-z0-9.+-]+", re.IGNORECASE)
 _UNNAMED = ("", "application/octet-stream", "binary/octet-stream")  #: content types that say nothing
 
@@ -43,9 +44,9 @@ def fetch(http: CarrierSession, settings: SignalWireSettings, recording: Recordi
 
 def _named(settings: SignalWireSettings, recording: Recording) -> str:
     """Return where the Compatibility API has a recording of which only the id is known."""
-    if not recording.recording_ref or not settings.base_url:
+    if not _REFERENCE.fullmatch(recording.recording_ref) or not settings.base_url:
         raise PermanentSendError("SignalWire did not say where the recording is")
-    return f"{account_url(settings)}/Recordings/{quote(recording.recording_ref, safe='')}"
+    return f"{account_url(settings)}/Recordings/{recording.recording_ref}"
 
 
 def _next(url: str, location: str) -> str:
@@ -111,23 +112,34 @@ def delete(http: CarrierSession, settings: SignalWireSettings, recording: Record
     """Let SignalWire forget `recording`, wherever it keeps it. Raises a subclass of `SendError`.
 
     One of cXML is deleted by the Compatibility API, one of SWML by the other; neither minds being asked for a
-    recording it does not have.
+    recording it does not have. Where the id was guessed from the URL and neither knows it, nothing was deleted:
+    `PermanentSendError`.
     """
     if not settings.base_url:
         raise CarrierMisconfigured("SIGNALWIRE_SPACE and SIGNALWIRE_API_TOKEN are needed to delete a recording")
-    credentials = auth(settings)
-    reference = quote(_reference(recording), safe="")
-    for path in (f"{account_url(settings)}/Recordings", f"{settings.base_url}/api/relay/rest/recordings"):
-        accept = {"Accept": "application/json"}
-        response = http.request("DELETE", f"{path}/{reference}", auth=credentials, headers=accept, check=False)
-        if response.status_code not in _GONE:
-            raise_refusal(response, datetime.now(timezone.utc))
+    told = bool(_REFERENCE.fullmatch(recording.recording_ref))
+    reference = recording.recording_ref if told else _guessed(settings, recording.url)
+    places = (f"{account_url(settings)}/Recordings", f"{settings.base_url}/api/relay/rest/recordings")
+    deleted = [_deletes(http, settings, f"{place}/{reference}") for place in places]
+    if not told and not any(deleted):
+        raise PermanentSendError(
+            "SignalWire has no recording by the id in its URL: delete it in the dashboard", code="404"
+        )
 
 
-def _reference(recording: Recording) -> str:
-    """Return SignalWire's id of a recording; where no webhook gave it, the one in its URL."""
-    found = _UUID.findall(recording.url.partition("?")[0]) if not recording.recording_ref else []
-    reference = recording.recording_ref or (found[-1] if found else "")
-    if not reference:
+def _deletes(http: CarrierSession, settings: SignalWireSettings, url: str) -> bool:
+    """Return whether there was something to delete. Raises a subclass of `SendError`."""
+    accept = {"Accept": "application/json"}
+    response = http.request("DELETE", url, auth=auth(settings), headers=accept, check=False)
+    if response.status_code in _GONE:
+        return False
+    raise_refusal(response, datetime.now(timezone.utc))
+    return True
+
+
+def _guessed(settings: SignalWireSettings, url: str) -> str:
+    """Return the last id in a recording's URL. That of the project may stand there too: it is no recording's."""
+    found = [one for one in _UUID.findall(url.partition("?")[0]) if one.lower() != settings.project_id.lower()]
+    if not found:
         raise PermanentSendError("SignalWire did not say what it calls the recording: delete it in the dashboard")
-    return reference
+    return str(found[-1])

@@ -7,6 +7,7 @@ SWML; of SWML the rest are events, and what our own `request` says (`gateway_sig
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway import CallStep, Event, RecordingKind, RecordingReport, RecordingState, Step
@@ -42,7 +43,7 @@ def read(query: Mapping[str, str], fields: Fields) -> Sequence[Event]:
     """Return what is asked or told at a URL for which `is_turn`. Raises `WebhookMalformed`."""
     word = query["step"]
     if word in _KINDS:
-        return _recording(_KINDS[word], fields)
+        return [replace(report, callees=_recorded(query)) for report in _recording(_KINDS[word], fields)]
     if "event_type" in fields:
         return _prompted(_STEPS[word], callee_of(query), fields)
     if "call" in fields:
@@ -54,7 +55,8 @@ def read(query: Mapping[str, str], fields: Fields) -> Sequence[Event]:
         return [_step(query, ref=f.reference(fields, "call_id"), connected=connected, form=SWML)]
     connected = f.word(fields, "DialCallStatus").lower() in _CONNECTED and ACCEPT not in query
     digits = f.digits(fields, "Digits")
-    form = f"{CXML} {query[EACH]}" if query.get(EACH, "").isdigit() else CXML
+    each = f.seconds(query.get(EACH, ""))
+    form = f"{CXML} {each}" if each else CXML
     return [_step(query, ref=f.reference(fields, "CallSid"), digits=digits, connected=connected, form=form)]
 
 
@@ -95,7 +97,13 @@ def _prompted(step: Step, callee: int | None, fields: Fields) -> Sequence[Event]
     return [CallStep(carrier_ref=f.reference(params, "call_id"), step=step, callee=callee, digits=digits, form=SWML)]
 
 
-def _recording(kind: RecordingKind, fields: Fields) -> Sequence[Event]:
+def _recorded(query: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the positions of those of whom one answered what was recorded; () where the URL does not say."""
+    callee = callee_of(query)
+    return f.positions(query.get(RUNG, "")) if callee is None else (callee,)
+
+
+def _recording(kind: RecordingKind, fields: Fields) -> Sequence[RecordingReport]:
     """Return the report in a recording status callback, or in a `calling.call.record` event."""
     if "event_type" not in fields:
         state = f.word(fields, "RecordingStatus").lower() or "completed"

@@ -195,13 +195,14 @@ voice = [
 ]
 
 TURN = f"{URL}/call-k3y"
-RECORDING = f"https://example.signalwire.com/api/laml/2010-04-01/Accounts/{PROJECT}/Recordings/r-1"
+SID = "0a059168-ead0-41af-9d1f-343dae832527"
+RECORDING = f"https://example.signalwire.com/api/laml/2010-04-01/Accounts/{PROJECT}/Recordings/{SID}"
 LEG = {"CallSid": "l-1", "ParentCallSid": "c-1", "Direction": "outbound-dial", "From": MASK, "To": OTHER}
 REPORT = RecordingReport(
     carrier_ref="c-1",
     kind=RecordingKind.CALL,
     state=RecordingState.READY,
-    recording_ref="r-1",
+    recording_ref=SID,
     url=RECORDING,
     seconds=61,
 )
@@ -284,7 +285,7 @@ turns = [
         form(
             f"{TURN}?step=recording",
             CallSid="c-1",
-            RecordingSid="r-1",
+            RecordingSid=SID,
             RecordingUrl=RECORDING,
             RecordingStatus="completed",
             RecordingDuration="61",
@@ -300,7 +301,7 @@ turns = [
             state="finished",
             url=RECORDING,
             duration=60.7,
-            recording_id="r-1",
+            recording_id=SID,
         ),
         [REPORT],
         signed=False,
@@ -364,8 +365,8 @@ answers = [
     Answers("cXML bridges", step(Step.SCREENED, callee=2), Bridge(), SILENT.body),
 ]
 
-KEPT = Recording(carrier_ref="c-1", recording_ref="r-1", url=RECORDING)
-NATIVE = "https://example.signalwire.com/api/relay/rest/recordings/r-1"
+KEPT = Recording(carrier_ref="c-1", recording_ref=SID, url=RECORDING)
+NATIVE = f"https://example.signalwire.com/api/relay/rest/recordings/{SID}"
 SOUND = HttpAnswer(body=b"RIFF\x00\xff", headers={"Content-Type": "audio/wav"})
 fetches = [
     Fetches("heard", KEPT, SOUND, b"RIFF\x00\xff", urls=[RECORDING]),

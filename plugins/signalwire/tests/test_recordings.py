@@ -74,8 +74,10 @@ def test_a_recording_of_unknown_size_and_kind_is_read_too(web: responses.Request
 def test_one_whose_id_alone_is_known_is_found_by_it(web: responses.RequestsMock) -> None:
     web.get(COMPATIBLE, body=SOUND, content_type="audio/wav")
     assert b"".join(carrier().fetch_recording(recording("")).chunks) == SOUND
-    with pytest.raises(PermanentSendError):
-        carrier().fetch_recording(recording("", ""))
+    for unusable in ("", "..", "rec-77"):
+        with pytest.raises(PermanentSendError):
+            carrier().fetch_recording(recording("", unusable))
+    assert len(web.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -206,9 +208,39 @@ def test_one_whose_url_alone_is_known_is_deleted_by_the_id_in_it(web: responses.
     carrier().delete_recording(recording(f"https://files.signalwire.com/{PROJECT}/{SID}.wav?x={PROJECT}", ""))
 
 
-def test_where_no_id_is_known_the_error_says_so() -> None:
+def test_one_of_another_form_is_deleted_too(web: responses.RequestsMock) -> None:
+    sid = f"RE{'0a' * 16}"
+    web.delete(COMPATIBLE.replace(SID, sid), status=204)
+    web.delete(NATIVE.replace(SID, sid), status=404)
+    carrier().delete_recording(recording(ref=sid))
+
+
+def test_a_guessed_id_that_nobody_knows_deletes_nothing(web: responses.RequestsMock) -> None:
+    web.delete(COMPATIBLE, status=404)
+    web.delete(NATIVE, status=404)
+    with pytest.raises(PermanentSendError, match="dashboard") as raised:
+        carrier().delete_recording(recording(f"https://files.signalwire.com/{SID}.wav", ""))
+    assert raised.value.code == "404"  # what the event `recording.kept` says
+
+
+@pytest.mark.parametrize("ref", ["", "..", ".", "../Calls", "rec-77", f"{SID}/..", f"{SID}\n", f"{SID}?x=", "%2e%2e"])
+@pytest.mark.parametrize(
+    "url", ["https://files.signalwire.com/r.wav", f"https://files.signalwire.com/{PROJECT}/rec-77.wav"]
+)
+def test_where_no_id_is_known_the_error_says_so_and_nothing_is_asked(
+    ref: str, url: str, web: responses.RequestsMock
+) -> None:
+    for written in (url, url.upper().replace("HTTPS", "https")):
+        with pytest.raises(PermanentSendError, match="dashboard"):
+            carrier(project_id=PROJECT).delete_recording(recording(written, ref))
+    assert len(web.calls) == 0
+
+
+def test_an_id_of_letters_is_the_projects_however_it_is_written(web: responses.RequestsMock) -> None:
+    url = f"https://files.signalwire.com/{SID.upper()}/rec-77.wav"
     with pytest.raises(PermanentSendError, match="dashboard"):
-        carrier().delete_recording(recording("https://files.signalwire.com/r.wav", ""))
+        carrier(project_id=SID).delete_recording(recording(url, ""))
+    assert len(web.calls) == 0
 
 
 @pytest.mark.parametrize("status", [401, 500])

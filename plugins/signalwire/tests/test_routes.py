@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ import pytest
 from gateway_signalwire import SignalWire
 from gateway_signalwire.settings import SignalWireSettings
 
-from gateway import Callee, CallRoute, CarrierSession, Connect, InboundCall, Refuse
+from gateway import Callee, CallRoute, CallStep, CarrierSession, Connect, InboundCall, Refuse, Screen, Step
 
 MASK, CALLER, CALLEE, THIRD = "+12065550199", "+12065550101", "+12065550102", "+12065550103"
 MASK_B, MASK_C = "+12065550198", "+12065550197"
@@ -39,8 +40,8 @@ def swml(route: CallRoute) -> list[dict[str, Any]]:
     return steps
 
 
-def cxml(route: CallRoute) -> ElementTree.Element:
-    body, content_type = answer("cxml", route)
+def cxml(route: CallRoute, form: str = "cxml") -> ElementTree.Element:
+    body, content_type = answer(form, route)
     assert content_type == "application/xml"
     return ElementTree.fromstring(body.encode())
 
@@ -101,6 +102,24 @@ def test_cxml_rings_for_as_long_as_it_can_be_told(asked: int, said: str) -> None
     assert dial.get("timeout") == said
 
 
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("cxml 12", "12"),
+        ("cxml", "25"),
+        ("cxml 1", "5"),
+        ("cxml 999", "600"),
+        ("cxml \u00b2", "25"),
+        ("cxml \u0661", "25"),
+    ],
+    ids=ascii,
+)
+def test_a_later_group_of_cxml_rings_for_as_long_as_the_first(form: str, said: str) -> None:
+    dial = cxml(Connect(callees=ONE.callees, ring_seconds=25), form).find("Dial")
+    assert dial is not None
+    assert dial.get("timeout") == said
+
+
 @pytest.mark.parametrize("caller_id", [CALLER, "", "anonymous", "12065550198"])
 def test_nobody_is_rung_who_would_not_see_a_mask(caller_id: str, caplog: pytest.LogCaptureFixture) -> None:
     callees = (Callee(number=THIRD, caller_id=caller_id), *ONE.callees)
@@ -147,3 +166,92 @@ def test_words_of_a_refusal_are_said_and_not_evaluated() -> None:
     swml_body, cxml_body = answer("swml", refusal)[0], answer("cxml", refusal)[0]
     assert not any(sign in json.dumps(json.loads(swml_body), ensure_ascii=False) for sign in ("${", "%{"))
     assert "{{" not in cxml_body
+
+
+# --- too long -----------------------------------------------------------------------------------
+
+CALLBACK = "https://gw.example.com/webhooks/signalwire/calls/k3y"
+TOLD = "This call is recorded. Press 1 to take the call."
+RECORDED = replace(TWO, record=True, accept=True, words="Recorded.", whisper=TOLD, callback=CALLBACK)
+MANY = tuple(Callee(number=f"+1206555{index:04}", caller_id=MASK_B) for index in range(300))
+
+
+@pytest.mark.parametrize("form", ["swml", "cxml"])
+def test_who_is_told_is_recorded(form: str) -> None:
+    assert "record" in answer(form, RECORDED)[0].replace(TOLD, "").replace("Recorded.", "")
+
+
+@pytest.mark.parametrize("form", ["swml", "cxml"])
+@pytest.mark.parametrize(
+    "longer",
+    [
+        pytest.param({"words": "x" * 9000 + " Recorded."}, id="words of which one turn says all, another nothing"),
+        pytest.param({"words": "x" * 90_000 + " Recorded."}, id="words"),
+        pytest.param({"whisper": "x" * 90_000 + TOLD}, id="whisper"),
+        pytest.param({"words": "\u20ac" * 30_000 + " Recorded."}, id="words of many bytes"),
+    ],
+)
+def test_nobody_is_recorded_whose_words_may_have_been_cut(
+    form: str, longer: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    route = replace(RECORDED, **longer)
+    ringing = InboundCall(carrier_ref="c-1", caller=CALLER, called=MASK, form=form)
+    later = CallStep(carrier_ref="c-1", step=Step.DIALLED, rung=(0,), form=form)
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    for call in (ringing, later):
+        body = carrier.answer_call(call, route).body
+        assert CALLEE in body
+        assert not any(sign in body for sign in ("record_call", "record-from", "step=recording"))
+    assert "c-1: too much is said" in caplog.text
+    assert "xxx" not in caplog.text
+
+
+def test_a_document_of_many_callees_that_is_cut_records_nobody_and_still_asks_for_the_key() -> None:
+    route = replace(RECORDED, callees=MANY[:40], whisper=f"{'x' * 3000} {TOLD}")
+    body, _ = answer("swml", route)
+    assert "record_call" not in body
+    assert json.loads(body)["sections"]["main"][-1]["connect"]["parallel"][0]["confirm"][0]["prompt"]["play"].endswith(
+        TOLD
+    )
+
+
+def test_what_a_callee_hears_is_cut_at_its_beginning() -> None:
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    call = CallStep(carrier_ref="c-1", step=Step.SCREEN, callee=0, form="cxml")
+    body = carrier.answer_call(call, Screen(words="x" * 90_000 + TOLD, accept=True, callback=CALLBACK)).body
+    assert ElementTree.fromstring(body.encode()).findtext(".//Say", "").endswith(TOLD)
+
+
+def test_no_words_that_are_recorded_are_too_long_for_a_document_of_cxml() -> None:
+    """Words of the length that is still recorded, written as long as XML writes anything, beside ten callees."""
+    route = replace(RECORDED, callees=MANY[:10], words="&" * 8000, whisper="&" * 8000)
+    body, _ = answer("cxml", route)
+    assert (body.count("record-from-answer"), body.count("&amp;") > 8000) == (1, True)
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    call = CallStep(carrier_ref="c-1", step=Step.SCREEN, callee=0, form="cxml")
+    screen = carrier.answer_call(call, Screen(words=route.whisper, accept=True, callback=CALLBACK))
+    assert screen.body.count("&amp;") >= 8000
+
+
+# --- what is recorded ---------------------------------------------------------------------------
+
+
+def test_in_cxml_each_group_says_whose_its_recording_is() -> None:
+    """It begins before anybody has pressed a key, and a later group may be the one that talks."""
+    carrier = SignalWire(SignalWireSettings(space="example"), CarrierSession())
+    callees = tuple(replace(one, position=at) for at, one in enumerate((*TWO.callees, *TWO.callees[1:]), 1))
+    route = replace(RECORDED, callees=callees)
+    later = CallStep(carrier_ref="c-1", step=Step.DIALLED, rung=(1,), form="cxml 12")
+    told = []
+    for call, left in ((InboundCall(carrier_ref="c-1", caller=CALLER, called=MASK, form="cxml"), 0), (later, 1)):
+        body = carrier.answer_call(call, replace(route, callees=callees[left:])).body
+        dial = ElementTree.fromstring(body.encode()).find("Dial")
+        assert dial is not None
+        told.append(dial.get("recordingStatusCallback"))
+    assert told == [f"{CALLBACK}?step=recording&rung=1", f"{CALLBACK}?step=recording&rung=2,3"]
+
+
+def test_in_swml_each_callee_says_whose_its_recording_is() -> None:
+    callees = tuple(replace(one, position=at) for at, one in enumerate(TWO.callees, 1))
+    body, _ = answer("swml", replace(RECORDED, callees=callees))
+    assert [f"{CALLBACK}?step=recording&callee={n}" in body for n in (1, 2, 3)] == [True, True, False]

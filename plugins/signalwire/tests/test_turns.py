@@ -70,6 +70,10 @@ def step(**fields: Any) -> CallStep:
             step(step=Step.DIALLED, rung=(0, 2), form="cxml 12"),
         ),
         ("step=dialled&rung=0,x&each=y", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=%C2%B2", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=%D9%A1%D9%A2", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=0", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
+        ("step=dialled&each=9999", {"DialCallStatus": "failed"}, step(step=Step.DIALLED)),
         ("step=recorded", {"RecordingUrl": REC, "Digits": "hangup"}, step(step=Step.RECORDED)),
     ],
 )
@@ -147,6 +151,21 @@ def test_a_recording_callback_is_a_report(kind: RecordingKind) -> None:
     [absent] = form(url, **told, RecordingStatus="absent")
     assert isinstance(absent, RecordingReport)
     assert (absent.state, absent.url) == (RecordingState.ABSENT, "")
+
+
+@pytest.mark.parametrize(
+    ("query", "callees"),
+    [("", ()), ("&rung=0,2", (0, 2)), ("&callee=2", (2,)), ("&rung=x", ()), ("&callee=x", ()), ("&rung=\u00b2", ())],
+    ids=ascii,
+)
+def test_a_report_says_whose_answering_was_recorded(query: str, callees: tuple[int, ...]) -> None:
+    url = callback_url(BASE, RecordingKind.CALL) + query
+    [told] = form(url, CallSid="c-1", RecordingSid="r-1", RecordingUrl=REC)
+    params = {"call_id": "leg-2", "state": "finished", "url": REC}
+    [also] = document(url, {"event_type": "calling.call.record", "params": params})
+    for report in (told, also):
+        assert isinstance(report, RecordingReport)
+        assert (report.callees, report.state) == (callees, RecordingState.READY)
 
 
 @pytest.mark.parametrize(
