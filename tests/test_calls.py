@@ -294,6 +294,96 @@ def test_a_call_whose_end_nobody_tells_is_taken_as_over(client: Client, clock: S
     assert store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM calls WHERE state <> 'ended'"))[0]["n"] == 0
 
 
+# --- what happens while it rings ----------------------------------------------------------------
+
+
+DAN = "+12065550104"
+Turn = Callable[[Phone], tuple[str, dict[str, Any]]]
+TURNS: dict[str, tuple[dict[str, Any], str, Turn]] = {
+    "the next ones are rung": ({}, "Connect", lambda phone: phone.step("dialled", rung=[1])),
+    "the call comes again": ({}, "Connect", lambda phone: phone.dial()),
+    "a callee answers": ({"whisper": "Hello."}, "Screen", lambda phone: phone.step("screen", 2)),
+    "a callee presses 1": ({"accept": True}, "Bridge", lambda phone: phone.step("screened", 2, digits="1")),
+}
+
+
+def end(client: Client, session: dict[str, Any]) -> None:
+    assert client("POST", f"/v1/sessions/{session['id']}/end", json={}).status == 200
+
+
+def replaced(client: Client, session: dict[str, Any], person: str, by: str = DAN) -> None:
+    change = {"participants": [{"participant": person, "number": by}]}
+    assert client("PATCH", f"/v1/sessions/{session['id']}", json=change).status == 200
+
+
+def opts_out(client: Client, person: str, mask: str) -> None:
+    client.context.store.write(lambda tx: tx.opt_out(person, mask, 1))
+
+
+CHANGES: dict[str, Callable[[Client, dict[str, Any], Phone], object]] = {
+    "the session ends": lambda client, session, phone: end(client, session),
+    "the caller opts out": lambda client, session, phone: opts_out(client, ANN, ANNS),
+    "all callees opt out": lambda client, session, phone: [opts_out(client, BOB, BOBS), opts_out(client, CARL, CARLS)],
+    "the caller is replaced": lambda client, session, phone: replaced(client, session, ANN),
+    "the call ends": lambda client, session, phone: phone.tell("ended", outcome="canceled"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("options", "kind", "turn"), TURNS.values(), ids=TURNS)
+def test_a_later_turn_asks_again_whether_anybody_may_be_connected(
+    client: Client, options: dict[str, Any], kind: str, turn: Turn, change: Callable[..., object]
+) -> None:
+    session = open_(client, ANN, BOB, CARL, calls=options)
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("screen", 2)[0] == "Screen"
+    if kind != "Bridge":
+        assert turn(phone)[0] == kind
+    change(client, session, phone)
+    answer = turn(phone)
+    assert (answer[0], any(who in json.dumps(answer) for who in (ANN, BOB, CARL, DAN))) == ("Refuse", False)
+    assert last(client)["answered_by"] is None
+
+
+@pytest.mark.parametrize("replaces", [False, True], ids=["opted out", "replaced"])
+@pytest.mark.parametrize(("options", "kind", "turn"), TURNS.values(), ids=TURNS)
+def test_who_is_not_to_be_rung_any_more_is_left_out(
+    client: Client, options: dict[str, Any], kind: str, turn: Turn, replaces: bool
+) -> None:
+    session = open_(client, ANN, BOB, CARL, calls=options)
+    phone = Phone(client, ANN, ANNS)
+    for who, mask, new, expected in ((BOB, BOBS, DAN, kind), (CARL, CARLS, EVE, "Refuse")):
+        replaced(client, session, who, new) if replaces else opts_out(client, who, mask)
+        answer = turn(phone)
+        assert (answer[0], [one for one in (BOB, who, new) if one in json.dumps(answer)]) == (expected, [])
+
+
+def test_a_key_opens_nothing_once_its_call_is_over(client: Client, clock: SettableClock) -> None:
+    session = open_(client, ANN, BOB, CARL)
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("ended", outcome="canceled")
+    for wait in (0, 28_800):
+        clock.tick(minutes=wait)
+        for answer in (
+            phone.step("dialled", rung=[9]),
+            phone.step("screen", 1),
+            phone.step("screened", 1),
+            phone.dial(),
+        ):
+            assert (answer[0], BOB in json.dumps(answer)) == ("Refuse", False)
+    assert session["state"] == "live"
+
+
+def test_a_pin_typed_again_after_the_session_has_ended_opens_nothing(client: Client) -> None:
+    session = with_pin(client, calls={"accept": True})
+    phone = Phone(client, EVE, ANNS)
+    assert phone.step("pin", digits="2468")[0] == "Connect"
+    end(client, session)
+    for digits in ("2468", "0000"):
+        assert phone.step("pin", digits=digits) == ("Refuse", {"words": ""})
+    assert phone.step("screened", 1, digits="1")[0] == "Refuse"
+
+
 # --- whose word counts --------------------------------------------------------------------------
 
 
