@@ -38,7 +38,8 @@ def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
     id = tx.add_call(new, _routed(verdict, session, line.now), line.now)
     if id is None:
         known = tx.call_by_ref(line.carrier.name, event.carrier_ref)
-        return _again(tx, line, known, verdict) if known is not None else Refuse()
+        same = known is not None and (known.mask, known.caller) == (event.called, event.caller)
+        return _again(tx, line, known, verdict) if known is not None and same else Refuse()
     _tell(tx, line, id, event.called if lease else "", session, verdict)
     return _route(line, new.key, lease, verdict)
 

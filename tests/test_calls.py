@@ -427,6 +427,15 @@ def test_a_token_that_looks_like_a_key_is_a_token(voice: Voice, serve: Callable[
     assert client("POST", f"/webhooks/voice/{token}", json=[event], headers=SIGNATURE).status == 200
 
 
+@pytest.mark.parametrize(("caller", "mask"), [(BOB, BOBS), (EVE, ANNS), (ANN, BOBS), ("", ANNS)])
+def test_a_reference_of_another_call_opens_nothing(client: Client, caller: str, mask: str) -> None:
+    open_(client)
+    assert Phone(client, ANN, ANNS, ref="same").kind == "Connect"
+    other = Phone(client, caller, mask, ref="same")
+    assert (other.kind, other.route, other.callback) == ("Refuse", {"words": ""}, "")
+    assert len(calls(client)) == 1
+
+
 # --- PINs ---------------------------------------------------------------------------------------
 
 
