@@ -88,8 +88,8 @@ def _still_means(tx: Tx, leg: Leg, session: Session, line: Line) -> bool:
 
 
 def _of_the_whole(tx: Tx, line: Line, event: CallProgress, call: Call, plan: Plan | None) -> None:
-    if event.state is CallState.ANSWERED and plan is not None and not plan.spoken:
-        answered(tx, line, call, plan, None)  # what we say answers a call too: then it tells nothing
+    if event.state is CallState.ANSWERED and plan is not None and plan.telling:
+        answered(tx, line, call, plan, None)
     if event.state is not CallState.ENDED:
         return
     outcome = event.outcome or CallOutcome.UNKNOWN
@@ -98,7 +98,7 @@ def _of_the_whole(tx: Tx, line: Line, event: CallProgress, call: Call, plan: Pla
         return
     if outcome.value in UNANSWERED:
         missed(tx, line, call, plan, outcome.value)
-    sure = outcome is not CallOutcome.COMPLETED or not (plan.spoken or plan.speaks_after)
+    sure = outcome is not CallOutcome.COMPLETED or (plan.telling and not plan.speaks_after)
     ended(tx, line, call, (outcome if sure else CallOutcome.UNKNOWN).value, event.seconds)
 
 

@@ -56,9 +56,12 @@ class Plan:
         return json.dumps({name: getattr(self, name) for name in _PLAN} | {"options": said})
 
     @property
-    def spoken(self) -> bool:
-        """Whether the caller hears us before somebody answers: then that their call is answered says nothing."""
-        return self.by_pin or bool(self.options.words)
+    def telling(self) -> bool:
+        """Whether that the caller's part is answered says that somebody took the call.
+
+        It does not where the caller hears us before, nor where a mailbox may answer that presses nothing.
+        """
+        return not (self.by_pin or self.options.words or self.options.accept)
 
     @property
     def speaks_after(self) -> bool:

@@ -384,6 +384,32 @@ def test_a_pin_typed_again_after_the_session_has_ended_opens_nothing(client: Cli
     assert phone.step("screened", 1, digits="1")[0] == "Refuse"
 
 
+def test_a_mailbox_that_answers_and_presses_nothing_has_not_taken_the_call(client: Client) -> None:
+    open_(client, calls={"accept": True, "voicemail": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered")
+    assert last(client)["state"] == "ringing"
+    assert phone.step("dialled")[0] == "TakeMessage"
+    assert (last(client)["state"], last(client)["outcome"]) == ("message", "no_answer")
+    other = Phone(client, ANN, ANNS, ref="c-2")
+    other.tell("ended", outcome="completed", seconds=20)
+    assert last(client)["outcome"] == "unknown"
+    assert other.step("screened", 1, digits="1")[0] == "Refuse"  # told late: it is written down
+    assert (last(client)["outcome"], last(client)["answered_by"]) == ("completed", BOB)
+
+
+@pytest.mark.parametrize("callee", [None, 0, 7])
+def test_who_is_none_of_those_rung_is_not_connected(client: Client, callee: int | None) -> None:
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("screen", callee)[0] == "Refuse"
+    assert phone.step("screened", callee, digits="1")[0] == "Refuse"
+    assert last(client)["state"] == "ringing"
+    assert [phone.step("screened", at, digits="1")[0] for at in (2, callee, 1, 2)] == [
+        "Bridge", "Refuse", "Refuse", "Bridge",
+    ]  # fmt: skip
+
+
 # --- whose word counts --------------------------------------------------------------------------
 
 
