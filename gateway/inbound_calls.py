@@ -136,13 +136,15 @@ def _typed(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None)
     if lease is not None and not locked:
         verdict = _plan(tx, line, lease, call.caller, by_pin=True)
         return _settle(tx, line, call, lease, verdict)
-    return _wrong(tx, line, call, locked)
+    return _wrong(tx, line, call, locked, pins.is_pin(event.digits))
 
 
-def _wrong(tx: Tx, line: Line, call: Call, locked: bool) -> CallRoute:
+def _wrong(tx: Tx, line: Line, call: Call, locked: bool, counts: bool) -> CallRoute:
+    """Ask once more, a few times. `counts`: in later calls, too."""
     tries = call.pin_tries + 1
     tx.count_pin(call.id, tries)
-    if locked or pins.count_wrong(tx, call.mask, call.caller, line.now) or tries >= pins.TRIES:
+    too_many = counts and pins.count_wrong(tx, call.mask, call.caller, line.now)
+    if locked or too_many or tries >= pins.TRIES:
         return _settle(tx, line, call, None, Refusal(reason="wrong_pin", words=line.settings.call_pin_locked_msg))
     return calling.ask_pin(tries + 1, line.settings, line.callback(call.key))
 

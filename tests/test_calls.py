@@ -497,9 +497,9 @@ def test_a_wrong_pin_is_counted_once_and_three_lock_the_caller_out(client: Clien
     for _ in range(4):  # a repeat of one try
         answer = phone.post(first, event | {"digits": "1111"}).json()
         assert (answer[0], answer[1]["words"]) == ("AskPin", wrong)
-    assert phone.step("pin", digits="")[1]["callback"].endswith("?try=2")
-    assert phone.step("pin", digits="")[1]["words"] == wrong
-    assert phone.step("pin", digits="99999999999999999999") == ("Refuse", {"words": locked})
+    assert phone.step("pin", digits="1111")[1]["callback"].endswith("?try=2")  # at the URL of the first
+    assert phone.step("pin", digits="999999999999999")[1]["words"] == wrong
+    assert phone.step("pin", digits="0000") == ("Refuse", {"words": locked})
     assert phone.step("pin", digits="2468") == ("Refuse", {"words": locked})
     assert (last(client)["outcome"], last(client)["reason"]) == ("refused", "wrong_pin")
     again = Phone(client, EVE, ANNS, ref="c-2")
@@ -531,6 +531,19 @@ def test_many_wrong_pins_of_many_callers_are_a_brake_on_the_mask(client: Client,
     store = client.context.store
     store.write(lambda tx: tx.forget_pin_tries(clock() + 1))
     assert store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM pin_tries"))[0]["n"] == 0
+
+
+@pytest.mark.parametrize("typed", ["", "12", "hangup", "1" * 16, "١٢٣٤", "#2468"])
+def test_what_is_no_pin_ends_a_call_in_time_and_locks_nobody_out(client: Client, typed: str) -> None:
+    with_pin(client)
+    words = client.context.settings.call_pin_locked_msg
+    for i in range(10):
+        phone = Phone(client, f"+1206555{i:04}", ANNS, ref=f"c-{i}")
+        assert [phone.step("pin", digits=typed)[0] for _ in range(3)] == ["AskPin", "AskPin", "Refuse"]
+        assert (last(client)["outcome"], last(client)["reason"]) == ("refused", "wrong_pin")
+    assert phone.step("pin", digits="2468") == ("Refuse", {"words": words})
+    for caller in (CARL, "+12065550009"):
+        assert Phone(client, caller, ANNS, ref=f"c-{caller}").step("pin", digits="2468")[0] == "Connect"
 
 
 def test_a_lock_that_comes_in_the_middle_counts(client: Client) -> None:
