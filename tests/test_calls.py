@@ -268,7 +268,7 @@ def test_who_talked_has_missed_nothing_however_the_end_is_called(client: Client)
 
 
 def test_that_a_call_we_spoke_in_is_completed_is_no_more_than_a_guess(client: Client) -> None:
-    open_(client)
+    open_(client, calls={"voicemail": True})
     phone = Phone(client, ANN, ANNS)
     phone.tell("ended", outcome="completed", seconds=9)
     assert (last(client)["state"], last(client)["outcome"]) == ("ended", "unknown")

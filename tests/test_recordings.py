@@ -273,6 +273,46 @@ def test_a_recording_that_breaks_off_is_not_taken_for_a_whole_one(
     assert voice.closed == 6
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("late", [False, True], ids=["told when it is over", "told before"])
+def test_a_recording_in_which_nobody_was_connected_is_deleted_and_never_played(
+    client: Client, voice: Voice, late: bool
+) -> None:
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    told = [lambda: phone.step("dialled"), lambda: phone.report("recording")]
+    for one in reversed(told) if late else told:
+        one()
+        refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 404, "recording-unknown")
+    assert [one["state"] for one in last(client)["recordings"]] == ["deleting"]
+    sweep(client)
+    assert (voice.kept, last(client)["recordings"][0]["state"]) == ({}, "deleted")
+    assert [kind for kind, _ in events(client)][-1] == "recording.deleted"
+    assert "recording.ready" not in [kind for kind, _ in events(client)]
+
+
+def test_a_recording_told_of_before_the_conversation_is_ready_once_there_was_one(client: Client) -> None:
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.report("recording")
+    path = f"/v1/calls/{last(client)['id']}/recordings/1"
+    assert (last(client)["recordings"], client("GET", path).status) == ([], 404)
+    for _ in range(2):
+        phone.tell("answered", 1)
+    assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
+    assert client("GET", path).status == 200
+    assert [kind for kind, _ in events(client)] == ["call.connected", "call.answered", "recording.ready"]
+
+
+@pytest.mark.parametrize(("kind", "option"), [("voicemail", "record"), ("recording", "voicemail")])
+def test_a_recording_of_a_kind_that_nobody_asked_for_is_not_taken(client: Client, kind: str, option: str) -> None:
+    open_(client, calls={option: True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    phone.report(kind)
+    assert (last(client)["recordings"], texts(client), len(events(client))) == ([], [], 2)
+
+
 # --- deleting -----------------------------------------------------------------------------------
 
 

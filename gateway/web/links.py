@@ -38,7 +38,7 @@ def _play(context: Context, seats: Seats, key: str) -> bottle.HTTPResponse:
     if found is None:
         return _words(404, _NOT_FOUND)
     call, one = found
-    if not recordings.is_kept(one, context.settings.keep_recordings_ms, context.clock()):
+    if not recordings.is_kept(call, one, context.settings.keep_recordings_ms, context.clock()):
         return _words(410, _GONE)
     try:
         stream = seats.open(context, call, one)

@@ -78,7 +78,7 @@ def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
     parts = {part.position: part for part in tx.call_legs(one.id)}
     rung = [(legs[at], parts.get(at)) for at in (plan.callees if plan is not None else ()) if at in legs]
     by = legs.get(-1 if one.answered_by is None else one.answered_by)
-    kept = enumerate(tx.recordings_of(one.id), 1)
+    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not recordings.is_early(one, each)]
     return CallRecord(
         id=one.id,
         session=one.session or None,
@@ -95,7 +95,7 @@ def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
         answered_at=one.answered_at,
         ended_at=one.ended_at,
         seconds=one.seconds,
-        recordings=[_recording(n, each, keep_ms, now) for n, each in kept],
+        recordings=[_recording(one, n, each, keep_ms, now) for n, each in kept],
         carrier_ref=one.carrier_ref or None,
     )
 
@@ -114,8 +114,8 @@ def _leg(leg: Leg, part: CallLeg | None) -> RungLeg:
     )
 
 
-def _recording(n: int, one: RecordingKept, keep: int, now: int) -> Recording:
-    gone = not recordings.is_kept(one, keep, now)
+def _recording(call: Record, n: int, one: RecordingKept, keep: int, now: int) -> Recording:
+    gone = not recordings.is_kept(call, one, keep, now)
     return Recording.model_validate(
         {
             "n": n,

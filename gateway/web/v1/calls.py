@@ -67,7 +67,7 @@ def _shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
 
 def play_recording(seats: Seats, call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
     record, one = call.context.store.read(lambda tx: _find(tx, call))
-    if not recordings.is_kept(one, call.context.settings.keep_recordings_ms, call.now):
+    if not recordings.is_kept(record, one, call.context.settings.keep_recordings_ms, call.now):
         raise RecordingUnknown("there is nothing to be heard, or not any more")
     try:
         return Answer(body=seats.open(call.context, record, one))
