@@ -5,6 +5,7 @@ The carrier keeps them. Whoever may listen is given them by us, with the carrier
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from gateway.store import Store, Tx
 log = logging.getLogger(__name__)
 
 KEY_BYTES = 24  #: at random, of what stands in a link
+DIGEST = "sha256:"  #: before the reference of a recording that its carrier has no id of
 ATTEMPT_MS = 120_000  #: for how long whoever deletes one has it for himself
 LONGEST_PAUSE_MS = 6 * 3_600_000
 
@@ -32,8 +34,10 @@ LONGEST_PAUSE_MS = 6 * 3_600_000
 def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
     """Take a carrier's word on a recording. Of a voice message those who were called are sent the link, once."""
     plan = calling.read_plan(call.plan)
-    key = secrets.token_urlsafe(KEY_BYTES)
-    if plan is None or not _is_asked_for(plan, event.kind) or not tx.note_recording(call.id, event, key, line.now):
+    if plan is None or not _is_asked_for(plan, event.kind):
+        return
+    first = not any(_is_message(one) for one in tx.recordings_of(call.id))
+    if not tx.note_recording(call.id, event, _ref(event), secrets.token_urlsafe(KEY_BYTES), line.now):
         return
     if event.kind is RecordingKind.VOICEMAIL:
         call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
@@ -44,8 +48,8 @@ def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
         tx.delete_unheard(call.id, line.now)
     elif event.kind is not RecordingKind.CALL or call.answered_at is not None:  # else once it is answered
         _event(tx, call, "recording.ready", event.kind.value, line.now)
-    if event.kind is RecordingKind.VOICEMAIL and line.public_url:
-        kept = next(one for one in tx.recordings_of(call.id) if _is(one, event))
+    if event.kind is RecordingKind.VOICEMAIL and line.public_url and first:
+        kept = next(one for one in tx.recordings_of(call.id) if _is_message(one))
         link = f"{line.public_url}/recordings/{kept.key}"
         call_course.text_callees(tx, line, call, plan, calling.joined(line.settings.call_voicemail_text, link))
 
@@ -54,8 +58,16 @@ def _is_asked_for(plan: Plan, kind: RecordingKind) -> bool:
     return plan.options.record if kind is RecordingKind.CALL else plan.options.voicemail
 
 
-def _is(kept: RecordingKept, event: RecordingReport) -> bool:
-    return (kept.kind, kept.ref) == (event.kind.value, event.recording_ref or event.url)
+def _is_message(one: RecordingKept) -> bool:
+    """Return whether it is a voice message, or was one."""
+    return one.kind == RecordingKind.VOICEMAIL.value and one.state != RecordingState.ABSENT.value
+
+
+def _ref(event: RecordingReport) -> str:
+    """Return the carrier's id of a recording, else a digest of its URL: what is signed may stand in the query."""
+    if event.recording_ref or not event.url:
+        return event.recording_ref
+    return DIGEST + hashlib.sha256(event.url.partition("?")[0].encode()).hexdigest()
 
 
 # --- listening ----------------------------------------------------------------------------------
@@ -99,7 +111,9 @@ def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Au
 
 def _named(call: Call, one: RecordingKept) -> Recording:
     """Return a recording as its carrier knows it."""
-    return Recording(carrier_ref=call.carrier_ref, recording_ref="" if one.ref == one.url else one.ref, url=one.url)
+    return Recording(
+        carrier_ref=call.carrier_ref, recording_ref="" if one.ref.startswith(DIGEST) else one.ref, url=one.url
+    )
 
 
 # --- deleting -----------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
+import string
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -177,6 +179,31 @@ def test_one_that_the_carrier_does_not_give_is_not_called_deleted(
     assert "deleted" not in answer.text
     assert "of call 1 cannot be had: the recording of \u2022\u2022\u2022 is at a host that is not" in caplog.text
     assert path.rpartition("/")[2] not in caplog.text
+
+
+@pytest.mark.both_databases
+def test_a_message_known_by_a_long_url_alone_is_kept(client: Client, voice: Voice, phone: Phone) -> None:
+    url = "https://carrier.example/" + "".join(secrets.choice(string.ascii_letters) for _ in range(4000))
+    voice.kept[""] = list(SOUND)
+    for query in ("", "?signed=1", "?signed=2"):
+        phone.report(recording_ref="", url=url + query)
+    assert len(texts(client)) == 1
+    assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
+    assert client("GET", link(client)).status == 200
+    assert (voice.fetched[0].recording_ref, voice.fetched[0].url) == ("", url)
+
+
+def test_a_url_beyond_all_bounds_is_refused(client: Client, phone: Phone) -> None:
+    event = {"type": "recording", "carrier_ref": "c-1", "kind": "voicemail", "state": "ready", "url": "x" * 8193}
+    answer = phone.post(phone.url("voicemail"), event)
+    assert (answer.status, last(client)["recordings"]) == (400, [])
+
+
+def test_a_message_told_of_by_its_url_and_then_by_its_id_is_texted_once(client: Client, phone: Phone) -> None:
+    phone.report(recording_ref="")
+    phone.report()
+    phone.report(ref="rec-2")
+    assert len(texts(client)) == 1
 
 
 # --- recordings of conversations, by the API ----------------------------------------------------

@@ -52,13 +52,16 @@ _GONE = Statement(
 class RecordingUnit(CallProgressUnit):
     """What a unit of work can do with recordings."""
 
-    def note_recording(self, call: int, report: RecordingReport, key: str, now: int) -> bool:
-        """Write down a carrier's word on a recording; return whether that is news. `key` is a new one's."""
+    def note_recording(self, call: int, report: RecordingReport, ref: str, key: str, now: int) -> bool:
+        """Write down a carrier's word on a recording, known by `ref`; return whether that is news.
+
+        `key` is a new one's.
+        """
         rows = self.run(
             _NOTE,
             call=call,
             kind=report.kind.value,
-            ref=report.recording_ref or report.url,
+            ref=ref,
             url=report.url,
             seconds=report.seconds,
             state=report.state.value,
