@@ -358,6 +358,26 @@ def test_who_is_not_to_be_rung_any_more_is_left_out(
         assert (answer[0], [one for one in (BOB, who, new) if one in json.dumps(answer)]) == (expected, [])
 
 
+def test_a_call_shows_who_was_called_and_not_who_took_their_place(client: Client) -> None:
+    named = [
+        {"number": ANN, "mask": ANNS},
+        {"number": BOB, "mask": BOBS, "name": "Bob"},
+        {"number": CARL, "mask": CARLS},
+    ]
+    session = client("POST", "/v1/sessions", json={"participants": named}).json()
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    before = last(client)
+    assert [(leg["participant"], leg["name"], leg["mask"]) for leg in before["legs"]] == [
+        (BOB, "Bob", BOBS), (CARL, None, CARLS),
+    ]  # fmt: skip
+    replaced(client, session, BOB)
+    shown = last(client)
+    assert (shown["answered_by"], [leg["participant"] for leg in shown["legs"]]) == (BOB, [BOB, CARL])
+    assert [leg["name"] for leg in shown["legs"]] == [None, None]  # it is the other one's
+    assert DAN not in json.dumps(shown)
+
+
 def test_a_key_opens_nothing_once_its_call_is_over(client: Client, clock: SettableClock) -> None:
     session = open_(client, ANN, BOB, CARL)
     phone = Phone(client, ANN, ANNS)
