@@ -12,6 +12,7 @@ import pytest
 from gateway import calling
 from gateway.calling import Plan, Refusal
 from gateway.calls import AskPin, Callee, Connect, Refuse, Screen, TakeMessage
+from gateway.errors import ConfigError
 from gateway.numbers import is_never_rung
 from gateway.past import Call
 from gateway.records import Lease, Leg, Origin, Session
@@ -137,6 +138,15 @@ def test_who_may_still_be_connected_at_a_later_turn(
     found = calling.read_plan(plan(GROUP).write())
     assert calling.still(found, of, opted_out, call, now) == left
     assert ANN not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_CALL_WORDS", "GATEWAY_CALL_WHISPER"])
+def test_no_setting_says_a_number(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**{name: f"A call from {ANN}."})
+    assert (name in str(caught.value), "phone number" in str(caught.value), ANN in str(caught.value)) == (
+        True, True, False,
+    )  # fmt: skip
 
 
 # --- how ----------------------------------------------------------------------------------------

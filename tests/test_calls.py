@@ -687,6 +687,21 @@ def test_options_that_make_no_sense_are_refused_by_name(client: Client, wrong: d
     assert [one["pointer"] for one in document["errors"]] == [f"/calls/{next(iter(wrong))}"]
 
 
+@pytest.mark.parametrize("name", ["words", "whisper"])
+@pytest.mark.parametrize("number", [ANN, "(206) 555-0101", "2 0 6 5 5 5 0 1 0 1"])
+def test_words_that_hold_a_number_are_not_said(client: Client, name: str, number: str) -> None:
+    given = {name: f"A call from {number}."}
+    answers = [open_(client, calls=given, status=422)]
+    session = open_(client, calls={name: "A call about order 123456."})
+    answers.append(client("PATCH", f"/v1/sessions/{session['id']}", json={"calls": given}))
+    for answer in answers:
+        document = refused(answer, 422, "invalid")
+        assert [(one["pointer"], "phone number" in one["detail"]) for one in document["errors"]] == [
+            (f"/calls/{name}", True),
+        ]  # fmt: skip
+        assert number not in answer.text
+
+
 def test_who_must_not_be_called_takes_part_in_no_session_with_calls(client: Client) -> None:
     premium = "+19005550123"
     answer = open_(client, ANN, premium, status=422)
