@@ -281,6 +281,22 @@ def test_only_so_many_listen_at_a_time_and_each_seat_is_given_back(
     assert voice.closed == 2 + 9
 
 
+@pytest.mark.parametrize(("threads", "seats"), [(1, 0), (2, 1), (8, 2), (256, 64)])
+def test_listeners_by_link_and_by_the_api_share_the_seats_and_leave_threads_to_others(
+    voice: Voice, serve: Callable[..., Client], threads: int, seats: int
+) -> None:
+    client = ready(serve(sending=False, GATEWAY_THREADS=str(threads)))
+    open_(client, calls={"voicemail": True})
+    Phone(client, ANN, ANNS).report()
+    for _ in range(seats):
+        assert client.context.listening.acquire(blocking=False)
+    assert client("GET", link(client)).status == 503
+    refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 503, "carrier-out")
+    if seats:
+        client.context.listening.release()
+        assert client("GET", link(client)).body == b"".join(SOUND)
+
+
 def test_a_recording_that_breaks_off_is_not_taken_for_a_whole_one(
     client: Client, voice: Voice, recorded: dict[str, Any]
 ) -> None:
