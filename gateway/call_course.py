@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway import calling, sessions
 from gateway.calling import UNANSWERED, Plan
-from gateway.calls import CallOutcome, CallProgress, CallState
+from gateway.calls import CallOutcome, CallProgress, CallState, RecordingKind, RecordingState
 from gateway.carrier import Carrier
 from gateway.messages import Channel
 from gateway.past import Call, CallLeg
@@ -51,6 +51,14 @@ def answered(tx: Tx, line: Line, call: Call, plan: Plan, by: int | None) -> None
     who = by if by is not None or len(plan.callees) > 1 else plan.callees[0]
     if tx.call_answered(call.id, who, line.now):
         _event(tx, line, call, "call.answered")
+        _tell_recordings(tx, line, call, plan)
+
+
+def _tell_recordings(tx: Tx, line: Line, call: Call, plan: Plan) -> None:
+    """Append the events of recordings that were told of before it was known that they hold a conversation."""
+    for one in tx.recordings_of(call.id) if plan.options.record else ():
+        if (one.kind, one.state) == (RecordingKind.CALL.value, RecordingState.READY.value):
+            _event(tx, line, call, "recording.ready", one.kind)
 
 
 def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:
@@ -58,6 +66,8 @@ def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:
     if not tx.call_missed(call.id, outcome, line.now):
         return
     _event(tx, line, call, "call.missed", outcome)
+    if plan.options.record:
+        tx.delete_unheard(call.id, line.now)
     tx.call_goes_on(call.id, "message" if plan.options.voicemail else "ringing", line.now + MESSAGE_MS)
     if plan.options.missed_text:
         text_callees(tx, line, call, plan, line.settings.call_missed_text)
@@ -88,8 +98,8 @@ def _still_means(tx: Tx, leg: Leg, session: Session, line: Line) -> bool:
 
 
 def _of_the_whole(tx: Tx, line: Line, event: CallProgress, call: Call, plan: Plan | None) -> None:
-    if event.state is CallState.ANSWERED and plan is not None and not plan.spoken:
-        answered(tx, line, call, plan, None)  # what we say answers a call too: then it tells nothing
+    if event.state is CallState.ANSWERED and plan is not None and plan.telling:
+        answered(tx, line, call, plan, None)
     if event.state is not CallState.ENDED:
         return
     outcome = event.outcome or CallOutcome.UNKNOWN
@@ -98,7 +108,7 @@ def _of_the_whole(tx: Tx, line: Line, event: CallProgress, call: Call, plan: Pla
         return
     if outcome.value in UNANSWERED:
         missed(tx, line, call, plan, outcome.value)
-    sure = outcome is not CallOutcome.COMPLETED or not (plan.spoken or plan.speaks_after)
+    sure = outcome is not CallOutcome.COMPLETED or (plan.telling and not plan.speaks_after)
     ended(tx, line, call, (outcome if sure else CallOutcome.UNKNOWN).value, event.seconds)
 
 

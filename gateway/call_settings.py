@@ -23,10 +23,10 @@ class CallSettings(BaseSettings):
     call_limit_ms: Annotated[int, _text(values.duration_within("1m", "24h"))] = _setting(
         "GATEWAY_CALL_LIMIT", "4h", "How long a call may last"
     )
-    call_words: str = _setting(
+    call_words: Annotated[str, _text(values.without_number)] = _setting(
         "GATEWAY_CALL_WORDS", "", "Said to the caller before anybody is rung", example="One moment, please."
     )
-    call_whisper: str = _setting(
+    call_whisper: Annotated[str, _text(values.without_number)] = _setting(
         "GATEWAY_CALL_WHISPER",
         "",
         "Said to the callee who answers, before the two are connected",

@@ -7,11 +7,12 @@ rung sees the mask of their own leg.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.calls import AskPin, Callee, CallOutcome, Connect, Refuse, Screen, TakeMessage
 from gateway.numbers import is_e164, is_never_rung
+from gateway.past import Call
 from gateway.records import Lease, Leg, Origin, Session
 from gateway.settings import Settings
 
@@ -39,10 +40,12 @@ class CallOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a call is routed: all that its later turns need. Nobody's number is in it."""
+    """How a call is routed: all that its later turns need."""
 
     position: int  #: of the caller's leg
     callees: tuple[int, ...]  #: the positions of those who are rung
+    #: By position, the participant and the mask of each leg at that time: somebody else may be there later.
+    people: Mapping[int, tuple[str, str]] = field(default_factory=dict, repr=False)
     options: CallOptions  #: with all that is said: asking for the key, and that the call is recorded
     by_pin: bool = False
     skipped: tuple[str, ...] = ()  #: why others are not rung
@@ -53,9 +56,12 @@ class Plan:
         return json.dumps({name: getattr(self, name) for name in _PLAN} | {"options": said})
 
     @property
-    def spoken(self) -> bool:
-        """Whether the caller hears us before somebody answers: then that their call is answered says nothing."""
-        return self.by_pin or bool(self.options.words)
+    def telling(self) -> bool:
+        """Whether that the caller's part is answered says that somebody took the call.
+
+        It does not where the caller hears us before, nor where a mailbox may answer that presses nothing.
+        """
+        return not (self.by_pin or self.options.words or self.options.accept)
 
     @property
     def speaks_after(self) -> bool:
@@ -81,6 +87,7 @@ def read_plan(written: str) -> Plan | None:
         return None
     of = json.loads(written)
     of |= {name: tuple(of[name]) for name in ("callees", "skipped")}
+    of["people"] = {int(position): tuple(one) for position, one in of.get("people", {}).items()}
     return Plan(**of | {"options": CallOptions(**of["options"])})
 
 
@@ -125,6 +132,7 @@ def plan(
     return Plan(
         position=lease.position,
         callees=callees,
+        people=_people(lease.session),
         options=_spoken(options(lease.session, settings), settings),
         by_pin=by_pin,
         skipped=tuple(reason for reason in why.values() if reason),
@@ -173,6 +181,31 @@ def _spoken(given: CallOptions, settings: Settings) -> CallOptions:
 def joined(*words: str) -> str:
     """Return what is said one after the other."""
     return " ".join(part for part in map(str.strip, words) if part)
+
+
+# --- later turns ------------------------------------------------------------------------------------
+
+
+def still(of: Plan, session: Session, opted_out: Collection[int], call: Call, now: int) -> tuple[int, ...]:
+    """Return the positions of those with whom the caller may be connected at a later turn of a call, at `now` (ms UTC).
+
+    Nobody if the call is over, or nobody answers; if the session has ended or carries no calls any more; or if the
+    caller has opted out (`opted_out` are positions) or was replaced. Else whoever of the plan has and was not.
+    """
+    if is_over(call) or session.is_over(now) or not session.calls:
+        return ()
+    people = _people(session)
+    there = {at for at, one in of.people.items() if people.get(at) == one and at not in opted_out}
+    return tuple(at for at in of.callees if at in there) if of.position in there else ()
+
+
+def is_over(call: Call) -> bool:
+    """Return whether nobody is to be connected in a call any more."""
+    return call.state == "ended" or call.missed_at is not None
+
+
+def _people(session: Session) -> dict[int, tuple[str, str]]:
+    return {leg.position: (leg.participant, leg.mask) for leg in session.legs}
 
 
 # --- routes -----------------------------------------------------------------------------------------

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gateway.errors import WebhookMalformed
 from gateway.numbers import without_numbers
 from gateway.storable import check_length, mend
+
+LONGEST_URL = 8192  #: characters, of a recording's
 
 # --- what carriers tell -------------------------------------------------------------------------
 
@@ -134,6 +137,8 @@ class RecordingReport:
     def __post_init__(self) -> None:
         mend(self, "carrier_ref", "recording_ref", "url")
         check_length(self, "carrier_ref", "recording_ref")
+        if len(self.url) > LONGEST_URL:
+            raise WebhookMalformed(f"url has {len(self.url)} characters")
 
 
 # --- what carriers are told ---------------------------------------------------------------------

@@ -6,11 +6,13 @@ Each runs inside one durable transaction. A repeat changes nothing, and is answe
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
+from dataclasses import replace
 
 from gateway import call_course, calling, inbound, pins
 from gateway.call_course import Line
 from gateway.calling import Plan, Refusal
-from gateway.calls import Bridge, CallOutcome, CallRoute, CallStep, InboundCall, Refuse, Step
+from gateway.calls import Bridge, CallOutcome, CallRoute, CallStep, Connect, InboundCall, Refuse, Step
 from gateway.past import Call
 from gateway.records import Lease
 from gateway.store import NewCall, Routed, Tx
@@ -36,7 +38,8 @@ def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
     id = tx.add_call(new, _routed(verdict, session, line.now), line.now)
     if id is None:
         known = tx.call_by_ref(line.carrier.name, event.carrier_ref)
-        return _again(tx, line, known, verdict) if known is not None else Refuse()
+        same = known is not None and (known.mask, known.caller) == (event.called, event.caller)
+        return _again(tx, line, known, verdict) if known is not None and same else Refuse()
     _tell(tx, line, id, event.called if lease else "", session, verdict)
     return _route(line, new.key, lease, verdict)
 
@@ -49,7 +52,7 @@ def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -
     if plan is None:
         return Refuse()
     if event.step is Step.SCREEN:
-        return Refuse() if _is_too_late(call, event.callee) else calling.screen(plan, line.callback(call.key))
+        return _screen(tx, line, event, call, plan)
     if event.step is Step.SCREENED:
         return _screened(tx, line, event, call, plan)
     if event.step is Step.DIALLED:
@@ -113,7 +116,7 @@ def _route(line: Line, key: str, lease: Lease | None, verdict: Plan | Refusal | 
 def _again(tx: Tx, line: Line, call: Call, verdict: Plan | Refusal | None) -> CallRoute:
     """Return what was answered when a call came before."""
     if plan := calling.read_plan(call.plan):
-        return calling.connect(plan, tx.session(call.session), line.settings, line.callback(call.key))
+        return _connect(tx, line, call, plan) or Refuse()
     if call.state == "asked":
         return calling.ask_pin(call.pin_tries + 1, line.settings, line.callback(call.key))
     return Refuse(words=verdict.words) if isinstance(verdict, Refusal) else Refuse()
@@ -133,13 +136,15 @@ def _typed(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None)
     if lease is not None and not locked:
         verdict = _plan(tx, line, lease, call.caller, by_pin=True)
         return _settle(tx, line, call, lease, verdict)
-    return _wrong(tx, line, call, locked)
+    return _wrong(tx, line, call, locked, pins.is_pin(event.digits))
 
 
-def _wrong(tx: Tx, line: Line, call: Call, locked: bool) -> CallRoute:
+def _wrong(tx: Tx, line: Line, call: Call, locked: bool, counts: bool) -> CallRoute:
+    """Ask once more, a few times. `counts`: in later calls, too."""
     tries = call.pin_tries + 1
     tx.count_pin(call.id, tries)
-    if locked or pins.count_wrong(tx, call.mask, call.caller, line.now) or tries >= pins.TRIES:
+    too_many = counts and pins.count_wrong(tx, call.mask, call.caller, line.now)
+    if locked or too_many or tries >= pins.TRIES:
         return _settle(tx, line, call, None, Refusal(reason="wrong_pin", words=line.settings.call_pin_locked_msg))
     return calling.ask_pin(tries + 1, line.settings, line.callback(call.key))
 
@@ -155,18 +160,41 @@ def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan |
 # --- callees ------------------------------------------------------------------------------------
 
 
+def _still(tx: Tx, line: Line, call: Call, plan: Plan) -> tuple[int, ...]:
+    """Return the positions of those with whom the caller may still be connected: much happens while it rings."""
+    return calling.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, line.now)
+
+
+def _connect(tx: Tx, line: Line, call: Call, plan: Plan, rung: Collection[int] = ()) -> Connect | None:
+    """Return the route to those who may still be rung and have not been, None if there is nobody."""
+    left = tuple(at for at in _still(tx, line, call, plan) if at not in rung)
+    if not left:
+        return None
+    now = replace(plan, callees=left)
+    return calling.connect(now, tx.session(call.session), line.settings, line.callback(call.key))
+
+
 def _is_too_late(call: Call, callee: int | None) -> bool:
     """Return whether a callee's telephone answers when another one's has, or the caller is not there any more."""
-    if call.missed_at is not None or call.state == "ended":
+    if calling.is_over(call):
         return True
     return None not in (call.answered_by, callee) and call.answered_by != callee
+
+
+def _screen(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
+    if _is_too_late(call, event.callee) or event.callee not in _still(tx, line, call, plan):
+        return Refuse()
+    return calling.screen(plan, line.callback(call.key))
 
 
 def _screened(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
     """Take what a callee pressed. Whoever presses 1 first is connected; some carriers only tell of it, later."""
     if plan.options.accept and event.digits != "1":
         return Refuse()
-    call_course.answered(tx, line, call, plan, event.callee if event.callee in plan.callees else None)
+    over = calling.is_over(call)  # then it is only written down
+    if event.callee not in (plan.callees if over else _still(tx, line, call, plan)):
+        return Refuse()
+    call_course.answered(tx, line, call, plan, event.callee)
     return Refuse() if _is_too_late(call, event.callee) else Bridge()
 
 
@@ -177,9 +205,8 @@ def _dialled(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> Cal
     if event.connected or call.answered_at is not None:
         call_course.ended(tx, line, call, CallOutcome.COMPLETED.value)
         return Refuse()
-    if event.rung and not set(plan.callees) <= set(event.rung):
-        session = tx.session(call.session)
-        return calling.connect(plan, session, line.settings, line.callback(call.key), rung=event.rung)
+    if event.rung and (route := _connect(tx, line, call, plan, event.rung)):
+        return route
     outcomes = {leg.outcome for leg in tx.call_legs(call.id)}
     call_course.missed(tx, line, call, plan, calling.why_missed(outcomes))
     if not plan.options.voicemail:

@@ -78,7 +78,7 @@ class RecordingKept:
     id: int
     call: int
     kind: str  #: the word of a `RecordingKind`
-    ref: str = field(repr=False)  #: the carrier's id of it, or its URL
+    ref: str = field(repr=False)  #: the carrier's id of it, or a digest of its URL
     url: str = field(repr=False)
     seconds: int | None
     state: str  #: ready, absent, deleting (at the carrier), deleted, kept (the carrier does not delete it)

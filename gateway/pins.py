@@ -26,9 +26,14 @@ def is_locked(tx: Tx, mask: str, caller: str, now: int) -> bool:
     return tx.pin_locked(mask, _known(caller), _EVERYBODY, now)
 
 
+def is_pin(digits: str) -> bool:
+    """Return whether what was typed is a PIN: silence and a slip guess at nothing, so they lock nobody out."""
+    return _PIN.fullmatch(digits) is not None
+
+
 def meant(tx: Tx, carrier: Carrier, mask: str, digits: str, settings: Settings, now: int) -> Lease | None:
     """Return the live lease of whose PIN was typed on a mask of `carrier`, None if it is nobody's."""
-    owner = tx.pin_owner(mask, digits) if _PIN.fullmatch(digits) else None
+    owner = tx.pin_owner(mask, digits) if is_pin(digits) else None
     lease = sessions.find(tx, mask, owner, settings, now) if owner is not None else None
     if lease is None or not lease.live or lease.session.legs[lease.position].carrier != carrier.name:
         return None

@@ -5,6 +5,7 @@ The carrier keeps them. Whoever may listen is given them by us, with the carrier
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from functools import partial
 
 from gateway import call_course, calling
 from gateway.call_course import Line
+from gateway.calling import Plan
 from gateway.calls import Audio, CallOutcome, Recording, RecordingKind, RecordingReport, RecordingState
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RecordingUnknown, RetryableSendError, SendError
@@ -24,6 +26,7 @@ from gateway.store import Store, Tx
 log = logging.getLogger(__name__)
 
 KEY_BYTES = 24  #: at random, of what stands in a link
+DIGEST = "sha256:"  #: before the reference of a recording that its carrier has no id of
 ATTEMPT_MS = 120_000  #: for how long whoever deletes one has it for himself
 LONGEST_PAUSE_MS = 6 * 3_600_000
 
@@ -31,32 +34,58 @@ LONGEST_PAUSE_MS = 6 * 3_600_000
 def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
     """Take a carrier's word on a recording. Of a voice message those who were called are sent the link, once."""
     plan = calling.read_plan(call.plan)
-    key = secrets.token_urlsafe(KEY_BYTES)
-    if plan is None or not tx.note_recording(call.id, event, key, line.now):
+    if plan is None or not _is_asked_for(plan, event.kind):
+        return
+    first = not any(_is_message(one) for one in tx.recordings_of(call.id))
+    if not tx.note_recording(call.id, event, _ref(event), secrets.token_urlsafe(KEY_BYTES), line.now):
         return
     if event.kind is RecordingKind.VOICEMAIL:
         call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
         call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
     if event.state is not RecordingState.READY:
         return
-    _event(tx, call, "recording.ready", event.kind.value, line.now)
-    if event.kind is RecordingKind.VOICEMAIL and line.public_url:
-        kept = next(one for one in tx.recordings_of(call.id) if _is(one, event))
+    if event.kind is RecordingKind.CALL and call.missed_at is not None:
+        tx.delete_unheard(call.id, line.now)
+    elif event.kind is not RecordingKind.CALL or call.answered_at is not None:  # else once it is answered
+        _event(tx, call, "recording.ready", event.kind.value, line.now)
+    if event.kind is RecordingKind.VOICEMAIL and line.public_url and first:
+        kept = next(one for one in tx.recordings_of(call.id) if _is_message(one))
         link = f"{line.public_url}/recordings/{kept.key}"
         call_course.text_callees(tx, line, call, plan, calling.joined(line.settings.call_voicemail_text, link))
 
 
-def _is(kept: RecordingKept, event: RecordingReport) -> bool:
-    return (kept.kind, kept.ref) == (event.kind.value, event.recording_ref or event.url)
+def _is_asked_for(plan: Plan, kind: RecordingKind) -> bool:
+    return plan.options.record if kind is RecordingKind.CALL else plan.options.voicemail
+
+
+def _is_message(one: RecordingKept) -> bool:
+    """Return whether it is a voice message, or was one."""
+    return one.kind == RecordingKind.VOICEMAIL.value and one.state != RecordingState.ABSENT.value
+
+
+def _ref(event: RecordingReport) -> str:
+    """Return the carrier's id of a recording, else a digest of its URL: what is signed may stand in the query."""
+    if event.recording_ref or not event.url:
+        return event.recording_ref
+    return DIGEST + hashlib.sha256(event.url.partition("?")[0].encode()).hexdigest()
 
 
 # --- listening ----------------------------------------------------------------------------------
 
 
-def is_kept(one: RecordingKept, keep_ms: int, now: int) -> bool:
-    """Return whether a recording may still be listened to, where they are kept for `keep_ms` (0: for ever)."""
+def is_early(call: Call, one: RecordingKept) -> bool:
+    """Return whether nobody is known yet to have been connected in a conversation that was recorded.
+
+    A carrier may record from when a callee's telephone answers: until they take the call, they were told nothing.
+    """
+    of_call = one.kind == RecordingKind.CALL.value and one.state == RecordingState.READY.value
+    return of_call and call.answered_at is None
+
+
+def is_kept(call: Call, one: RecordingKept, keep_ms: int, now: int) -> bool:
+    """Return whether a recording may be listened to, where they are kept for `keep_ms` (0: for ever)."""
     in_time = not keep_ms or one.at + keep_ms > now
-    return one.state == RecordingState.READY.value and in_time
+    return one.state == RecordingState.READY.value and in_time and not is_early(call, one)
 
 
 def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Audio:
@@ -82,7 +111,9 @@ def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Au
 
 def _named(call: Call, one: RecordingKept) -> Recording:
     """Return a recording as its carrier knows it."""
-    return Recording(carrier_ref=call.carrier_ref, recording_ref="" if one.ref == one.url else one.ref, url=one.url)
+    return Recording(
+        carrier_ref=call.carrier_ref, recording_ref="" if one.ref.startswith(DIGEST) else one.ref, url=one.url
+    )
 
 
 # --- deleting -----------------------------------------------------------------------------------

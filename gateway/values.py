@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from gateway.keywords import LONGEST, plain
-from gateway.numbers import is_region
+from gateway.numbers import is_region, without_numbers
 
 LONGEST_MS = 100 * 365 * 86_400_000  #: a century: more is a slip of the keyboard
 
@@ -194,6 +194,13 @@ def uncertain(text: str) -> str:
     if text.lower() not in ("resend", "hold"):
         raise ValueError("is neither resend nor hold")
     return text.lower()
+
+
+def without_number(text: str) -> str:
+    """Return words as they are. Raises `ValueError` where they hold what may be a phone number."""
+    if without_numbers(text) != text:
+        raise ValueError("holds what may be a phone number, which nobody is to be shown")
+    return text
 
 
 def words_or_none(text: str) -> str:

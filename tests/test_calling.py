@@ -12,7 +12,9 @@ import pytest
 from gateway import calling
 from gateway.calling import Plan, Refusal
 from gateway.calls import AskPin, Callee, Connect, Refuse, Screen, TakeMessage
+from gateway.errors import ConfigError
 from gateway.numbers import is_never_rung
+from gateway.past import Call
 from gateway.records import Lease, Leg, Origin, Session
 from gateway.settings import Settings, read_settings
 
@@ -105,6 +107,46 @@ def test_in_a_group_who_cannot_be_rung_is_skipped() -> None:
 )  # fmt: skip
 def test_costly_and_emergency_numbers_are_never_rung(number: str, never: bool) -> None:
     assert is_never_rung(number) is never
+
+
+RINGING = Call(
+    id=1, carrier="one", carrier_ref="c", mask="+12065550191", caller=ANN, session="s" * 32, state="ringing",
+    outcome="", reason="", at=0,
+)  # fmt: skip
+NEW_BOB = replace(GROUP.legs[1], participant="+12065550104")
+STILL: dict[str, tuple[Session, Call, tuple[int, ...], int, tuple[int, ...]]] = {
+    "all is as it was": (GROUP, RINGING, (), 9, (1, 2)),
+    "two are connected": (GROUP, replace(RINGING, state="answered", answered_at=1), (), 9, (1, 2)),
+    "the call is over": (GROUP, replace(RINGING, state="ended"), (), 9, ()),
+    "nobody answers": (GROUP, replace(RINGING, state="message", missed_at=1), (), 9, ()),
+    "the session has ended": (replace(GROUP, live=False), RINGING, (), 9, ()),
+    "the session has expired": (replace(GROUP, expires_at=9), RINGING, (), 9, ()),
+    "the session expires later": (replace(GROUP, expires_at=10), RINGING, (), 9, (1, 2)),
+    "by text only now": (replace(GROUP, calls=False), RINGING, (), 9, ()),
+    "the caller has opted out": (GROUP, RINGING, (0,), 9, ()),
+    "a callee has opted out": (GROUP, RINGING, (2,), 9, (1,)),
+    "the caller was replaced": (replace(GROUP, legs=(NEW_BOB, *GROUP.legs[1:])), RINGING, (), 9, ()),
+    "a callee was replaced": (replace(GROUP, legs=(GROUP.legs[0], NEW_BOB, GROUP.legs[2])), RINGING, (), 9, (2,)),
+    "a callee is gone": (replace(GROUP, legs=GROUP.legs[:2]), RINGING, (), 9, (1,)),
+}
+
+
+@pytest.mark.parametrize(("of", "call", "opted_out", "now", "left"), STILL.values(), ids=STILL)
+def test_who_may_still_be_connected_at_a_later_turn(
+    of: Session, call: Call, opted_out: tuple[int, ...], now: int, left: tuple[int, ...]
+) -> None:
+    found = calling.read_plan(plan(GROUP).write())
+    assert calling.still(found, of, opted_out, call, now) == left
+    assert ANN not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_CALL_WORDS", "GATEWAY_CALL_WHISPER"])
+def test_no_setting_says_a_number(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**{name: f"A call from {ANN}."})
+    assert (name in str(caught.value), "phone number" in str(caught.value), ANN in str(caught.value)) == (
+        True, True, False,
+    )  # fmt: skip
 
 
 # --- how ----------------------------------------------------------------------------------------

@@ -268,7 +268,7 @@ def test_who_talked_has_missed_nothing_however_the_end_is_called(client: Client)
 
 
 def test_that_a_call_we_spoke_in_is_completed_is_no_more_than_a_guess(client: Client) -> None:
-    open_(client)
+    open_(client, calls={"voicemail": True})
     phone = Phone(client, ANN, ANNS)
     phone.tell("ended", outcome="completed", seconds=9)
     assert (last(client)["state"], last(client)["outcome"]) == ("ended", "unknown")
@@ -292,6 +292,142 @@ def test_a_call_whose_end_nobody_tells_is_taken_as_over(client: Client, clock: S
     assert (last(client)["state"], last(client)["outcome"]) == ("ended", "unknown")
     assert events(client)[-1] == ("call.ended", "unknown")
     assert store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM calls WHERE state <> 'ended'"))[0]["n"] == 0
+
+
+# --- what happens while it rings ----------------------------------------------------------------
+
+
+DAN = "+12065550104"
+Turn = Callable[[Phone], tuple[str, dict[str, Any]]]
+TURNS: dict[str, tuple[dict[str, Any], str, Turn]] = {
+    "the next ones are rung": ({}, "Connect", lambda phone: phone.step("dialled", rung=[1])),
+    "the call comes again": ({}, "Connect", lambda phone: phone.dial()),
+    "a callee answers": ({"whisper": "Hello."}, "Screen", lambda phone: phone.step("screen", 2)),
+    "a callee presses 1": ({"accept": True}, "Bridge", lambda phone: phone.step("screened", 2, digits="1")),
+}
+
+
+def end(client: Client, session: dict[str, Any]) -> None:
+    assert client("POST", f"/v1/sessions/{session['id']}/end", json={}).status == 200
+
+
+def replaced(client: Client, session: dict[str, Any], person: str, by: str = DAN) -> None:
+    change = {"participants": [{"participant": person, "number": by}]}
+    assert client("PATCH", f"/v1/sessions/{session['id']}", json=change).status == 200
+
+
+def opts_out(client: Client, person: str, mask: str) -> None:
+    client.context.store.write(lambda tx: tx.opt_out(person, mask, 1))
+
+
+CHANGES: dict[str, Callable[[Client, dict[str, Any], Phone], object]] = {
+    "the session ends": lambda client, session, phone: end(client, session),
+    "the caller opts out": lambda client, session, phone: opts_out(client, ANN, ANNS),
+    "all callees opt out": lambda client, session, phone: [opts_out(client, BOB, BOBS), opts_out(client, CARL, CARLS)],
+    "the caller is replaced": lambda client, session, phone: replaced(client, session, ANN),
+    "the call ends": lambda client, session, phone: phone.tell("ended", outcome="canceled"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("options", "kind", "turn"), TURNS.values(), ids=TURNS)
+def test_a_later_turn_asks_again_whether_anybody_may_be_connected(
+    client: Client, options: dict[str, Any], kind: str, turn: Turn, change: Callable[..., object]
+) -> None:
+    session = open_(client, ANN, BOB, CARL, calls=options)
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("screen", 2)[0] == "Screen"
+    if kind != "Bridge":
+        assert turn(phone)[0] == kind
+    change(client, session, phone)
+    answer = turn(phone)
+    assert (answer[0], any(who in json.dumps(answer) for who in (ANN, BOB, CARL, DAN))) == ("Refuse", False)
+    assert last(client)["answered_by"] is None
+
+
+@pytest.mark.parametrize("replaces", [False, True], ids=["opted out", "replaced"])
+@pytest.mark.parametrize(("options", "kind", "turn"), TURNS.values(), ids=TURNS)
+def test_who_is_not_to_be_rung_any_more_is_left_out(
+    client: Client, options: dict[str, Any], kind: str, turn: Turn, replaces: bool
+) -> None:
+    session = open_(client, ANN, BOB, CARL, calls=options)
+    phone = Phone(client, ANN, ANNS)
+    for who, mask, new, expected in ((BOB, BOBS, DAN, kind), (CARL, CARLS, EVE, "Refuse")):
+        replaced(client, session, who, new) if replaces else opts_out(client, who, mask)
+        answer = turn(phone)
+        assert (answer[0], [one for one in (BOB, who, new) if one in json.dumps(answer)]) == (expected, [])
+
+
+def test_a_call_shows_who_was_called_and_not_who_took_their_place(client: Client) -> None:
+    named = [
+        {"number": ANN, "mask": ANNS},
+        {"number": BOB, "mask": BOBS, "name": "Bob"},
+        {"number": CARL, "mask": CARLS},
+    ]
+    session = client("POST", "/v1/sessions", json={"participants": named}).json()
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    before = last(client)
+    assert [(leg["participant"], leg["name"], leg["mask"]) for leg in before["legs"]] == [
+        (BOB, "Bob", BOBS), (CARL, None, CARLS),
+    ]  # fmt: skip
+    replaced(client, session, BOB)
+    shown = last(client)
+    assert (shown["answered_by"], [leg["participant"] for leg in shown["legs"]]) == (BOB, [BOB, CARL])
+    assert [leg["name"] for leg in shown["legs"]] == [None, None]  # it is the other one's
+    assert DAN not in json.dumps(shown)
+
+
+def test_a_key_opens_nothing_once_its_call_is_over(client: Client, clock: SettableClock) -> None:
+    session = open_(client, ANN, BOB, CARL)
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("ended", outcome="canceled")
+    for wait in (0, 28_800):
+        clock.tick(minutes=wait)
+        for answer in (
+            phone.step("dialled", rung=[9]),
+            phone.step("screen", 1),
+            phone.step("screened", 1),
+            phone.dial(),
+        ):
+            assert (answer[0], BOB in json.dumps(answer)) == ("Refuse", False)
+    assert session["state"] == "live"
+
+
+def test_a_pin_typed_again_after_the_session_has_ended_opens_nothing(client: Client) -> None:
+    session = with_pin(client, calls={"accept": True})
+    phone = Phone(client, EVE, ANNS)
+    assert phone.step("pin", digits="2468")[0] == "Connect"
+    end(client, session)
+    for digits in ("2468", "0000"):
+        assert phone.step("pin", digits=digits) == ("Refuse", {"words": ""})
+    assert phone.step("screened", 1, digits="1")[0] == "Refuse"
+
+
+def test_a_mailbox_that_answers_and_presses_nothing_has_not_taken_the_call(client: Client) -> None:
+    open_(client, calls={"accept": True, "voicemail": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered")
+    assert last(client)["state"] == "ringing"
+    assert phone.step("dialled")[0] == "TakeMessage"
+    assert (last(client)["state"], last(client)["outcome"]) == ("message", "no_answer")
+    other = Phone(client, ANN, ANNS, ref="c-2")
+    other.tell("ended", outcome="completed", seconds=20)
+    assert last(client)["outcome"] == "unknown"
+    assert other.step("screened", 1, digits="1")[0] == "Refuse"  # told late: it is written down
+    assert (last(client)["outcome"], last(client)["answered_by"]) == ("completed", BOB)
+
+
+@pytest.mark.parametrize("callee", [None, 0, 7])
+def test_who_is_none_of_those_rung_is_not_connected(client: Client, callee: int | None) -> None:
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("screen", callee)[0] == "Refuse"
+    assert phone.step("screened", callee, digits="1")[0] == "Refuse"
+    assert last(client)["state"] == "ringing"
+    assert [phone.step("screened", at, digits="1")[0] for at in (2, callee, 1, 2)] == [
+        "Bridge", "Refuse", "Refuse", "Bridge",
+    ]  # fmt: skip
 
 
 # --- whose word counts --------------------------------------------------------------------------
@@ -337,6 +473,15 @@ def test_a_token_that_looks_like_a_key_is_a_token(voice: Voice, serve: Callable[
     assert client("POST", f"/webhooks/voice/{token}", json=[event], headers=SIGNATURE).status == 200
 
 
+@pytest.mark.parametrize(("caller", "mask"), [(BOB, BOBS), (EVE, ANNS), (ANN, BOBS), ("", ANNS)])
+def test_a_reference_of_another_call_opens_nothing(client: Client, caller: str, mask: str) -> None:
+    open_(client)
+    assert Phone(client, ANN, ANNS, ref="same").kind == "Connect"
+    other = Phone(client, caller, mask, ref="same")
+    assert (other.kind, other.route, other.callback) == ("Refuse", {"words": ""}, "")
+    assert len(calls(client)) == 1
+
+
 # --- PINs ---------------------------------------------------------------------------------------
 
 
@@ -372,9 +517,9 @@ def test_a_wrong_pin_is_counted_once_and_three_lock_the_caller_out(client: Clien
     for _ in range(4):  # a repeat of one try
         answer = phone.post(first, event | {"digits": "1111"}).json()
         assert (answer[0], answer[1]["words"]) == ("AskPin", wrong)
-    assert phone.step("pin", digits="")[1]["callback"].endswith("?try=2")
-    assert phone.step("pin", digits="")[1]["words"] == wrong
-    assert phone.step("pin", digits="99999999999999999999") == ("Refuse", {"words": locked})
+    assert phone.step("pin", digits="1111")[1]["callback"].endswith("?try=2")  # at the URL of the first
+    assert phone.step("pin", digits="999999999999999")[1]["words"] == wrong
+    assert phone.step("pin", digits="0000") == ("Refuse", {"words": locked})
     assert phone.step("pin", digits="2468") == ("Refuse", {"words": locked})
     assert (last(client)["outcome"], last(client)["reason"]) == ("refused", "wrong_pin")
     again = Phone(client, EVE, ANNS, ref="c-2")
@@ -406,6 +551,19 @@ def test_many_wrong_pins_of_many_callers_are_a_brake_on_the_mask(client: Client,
     store = client.context.store
     store.write(lambda tx: tx.forget_pin_tries(clock() + 1))
     assert store.read(lambda tx: tx.query("SELECT COUNT(*) AS n FROM pin_tries"))[0]["n"] == 0
+
+
+@pytest.mark.parametrize("typed", ["", "12", "hangup", "1" * 16, "١٢٣٤", "#2468"])
+def test_what_is_no_pin_ends_a_call_in_time_and_locks_nobody_out(client: Client, typed: str) -> None:
+    with_pin(client)
+    words = client.context.settings.call_pin_locked_msg
+    for i in range(10):
+        phone = Phone(client, f"+1206555{i:04}", ANNS, ref=f"c-{i}")
+        assert [phone.step("pin", digits=typed)[0] for _ in range(3)] == ["AskPin", "AskPin", "Refuse"]
+        assert (last(client)["outcome"], last(client)["reason"]) == ("refused", "wrong_pin")
+    assert phone.step("pin", digits="2468") == ("Refuse", {"words": words})
+    for caller in (CARL, "+12065550009"):
+        assert Phone(client, caller, ANNS, ref=f"c-{caller}").step("pin", digits="2468")[0] == "Connect"
 
 
 def test_a_lock_that_comes_in_the_middle_counts(client: Client) -> None:
@@ -527,6 +685,21 @@ def test_the_options_of_a_session_are_told_changed_and_taken_back(client: Client
 def test_options_that_make_no_sense_are_refused_by_name(client: Client, wrong: dict[str, Any]) -> None:
     document = refused(open_(client, calls=wrong, status=422), 422, "invalid")
     assert [one["pointer"] for one in document["errors"]] == [f"/calls/{next(iter(wrong))}"]
+
+
+@pytest.mark.parametrize("name", ["words", "whisper"])
+@pytest.mark.parametrize("number", [ANN, "(206) 555-0101", "2 0 6 5 5 5 0 1 0 1"])
+def test_words_that_hold_a_number_are_not_said(client: Client, name: str, number: str) -> None:
+    given = {name: f"A call from {number}."}
+    answers = [open_(client, calls=given, status=422)]
+    session = open_(client, calls={name: "A call about order 123456."})
+    answers.append(client("PATCH", f"/v1/sessions/{session['id']}", json={"calls": given}))
+    for answer in answers:
+        document = refused(answer, 422, "invalid")
+        assert [(one["pointer"], "phone number" in one["detail"]) for one in document["errors"]] == [
+            (f"/calls/{name}", True),
+        ]  # fmt: skip
+        assert number not in answer.text
 
 
 def test_who_must_not_be_called_takes_part_in_no_session_with_calls(client: Client) -> None:

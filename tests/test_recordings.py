@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
+import string
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -179,6 +181,31 @@ def test_one_that_the_carrier_does_not_give_is_not_called_deleted(
     assert path.rpartition("/")[2] not in caplog.text
 
 
+@pytest.mark.both_databases
+def test_a_message_known_by_a_long_url_alone_is_kept(client: Client, voice: Voice, phone: Phone) -> None:
+    url = "https://carrier.example/" + "".join(secrets.choice(string.ascii_letters) for _ in range(4000))
+    voice.kept[""] = list(SOUND)
+    for query in ("", "?signed=1", "?signed=2"):
+        phone.report(recording_ref="", url=url + query)
+    assert len(texts(client)) == 1
+    assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
+    assert client("GET", link(client)).status == 200
+    assert (voice.fetched[0].recording_ref, voice.fetched[0].url) == ("", url)
+
+
+def test_a_url_beyond_all_bounds_is_refused(client: Client, phone: Phone) -> None:
+    event = {"type": "recording", "carrier_ref": "c-1", "kind": "voicemail", "state": "ready", "url": "x" * 8193}
+    answer = phone.post(phone.url("voicemail"), event)
+    assert (answer.status, last(client)["recordings"]) == (400, [])
+
+
+def test_a_message_told_of_by_its_url_and_then_by_its_id_is_texted_once(client: Client, phone: Phone) -> None:
+    phone.report(recording_ref="")
+    phone.report()
+    phone.report(ref="rec-2")
+    assert len(texts(client)) == 1
+
+
 # --- recordings of conversations, by the API ----------------------------------------------------
 
 
@@ -254,6 +281,22 @@ def test_only_so_many_listen_at_a_time_and_each_seat_is_given_back(
     assert voice.closed == 2 + 9
 
 
+@pytest.mark.parametrize(("threads", "seats"), [(1, 0), (2, 1), (8, 2), (256, 64)])
+def test_listeners_by_link_and_by_the_api_share_the_seats_and_leave_threads_to_others(
+    voice: Voice, serve: Callable[..., Client], threads: int, seats: int
+) -> None:
+    client = ready(serve(sending=False, GATEWAY_THREADS=str(threads)))
+    open_(client, calls={"voicemail": True})
+    Phone(client, ANN, ANNS).report()
+    for _ in range(seats):
+        assert client.context.listening.acquire(blocking=False)
+    assert client("GET", link(client)).status == 503
+    refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 503, "carrier-out")
+    if seats:
+        client.context.listening.release()
+        assert client("GET", link(client)).body == b"".join(SOUND)
+
+
 def test_a_recording_that_breaks_off_is_not_taken_for_a_whole_one(
     client: Client, voice: Voice, recorded: dict[str, Any]
 ) -> None:
@@ -271,6 +314,46 @@ def test_a_recording_that_breaks_off_is_not_taken_for_a_whole_one(
         with pytest.raises(RetryableSendError):
             client("GET", path)
     assert voice.closed == 6
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("late", [False, True], ids=["told when it is over", "told before"])
+def test_a_recording_in_which_nobody_was_connected_is_deleted_and_never_played(
+    client: Client, voice: Voice, late: bool
+) -> None:
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    told = [lambda: phone.step("dialled"), lambda: phone.report("recording")]
+    for one in reversed(told) if late else told:
+        one()
+        refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 404, "recording-unknown")
+    assert [one["state"] for one in last(client)["recordings"]] == ["deleting"]
+    sweep(client)
+    assert (voice.kept, last(client)["recordings"][0]["state"]) == ({}, "deleted")
+    assert [kind for kind, _ in events(client)][-1] == "recording.deleted"
+    assert "recording.ready" not in [kind for kind, _ in events(client)]
+
+
+def test_a_recording_told_of_before_the_conversation_is_ready_once_there_was_one(client: Client) -> None:
+    open_(client, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.report("recording")
+    path = f"/v1/calls/{last(client)['id']}/recordings/1"
+    assert (last(client)["recordings"], client("GET", path).status) == ([], 404)
+    for _ in range(2):
+        phone.tell("answered", 1)
+    assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
+    assert client("GET", path).status == 200
+    assert [kind for kind, _ in events(client)] == ["call.connected", "call.answered", "recording.ready"]
+
+
+@pytest.mark.parametrize(("kind", "option"), [("voicemail", "record"), ("recording", "voicemail")])
+def test_a_recording_of_a_kind_that_nobody_asked_for_is_not_taken(client: Client, kind: str, option: str) -> None:
+    open_(client, calls={option: True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    phone.report(kind)
+    assert (last(client)["recordings"], texts(client), len(events(client))) == ([], [], 2)
 
 
 # --- deleting -----------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ class Phone:
         """Let the carrier tell of a recording."""
         url = f"https://carrier.example/{ref}" if state == "ready" else ""
         event = {"type": "recording", "carrier_ref": self.ref, "kind": kind, "state": state} | more
-        given = event | ({"recording_ref": ref, "url": url} if state == "ready" else {})
+        given = ({"recording_ref": ref, "url": url} if state == "ready" else {}) | event
         assert self.post(self.url(kind), given).status == 200
 
     def url(self, step: str = "", callee: int | None = None) -> str:

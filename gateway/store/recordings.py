@@ -28,6 +28,11 @@ _TOO_OLD = Statement(
 _DELETE = Statement(
     "UPDATE recordings SET state = 'deleting', try_at = :now WHERE id = :id AND state = 'ready' RETURNING id"
 )
+#: In which nobody was connected.
+_UNHEARD = Statement(
+    "UPDATE recordings SET state = 'deleting', try_at = :now WHERE call = :call AND kind = 'recording' "
+    "AND state = 'ready'"
+)
 #: Whoever takes one has it for himself until `until`: several processes may sweep.
 _TAKE = Statement(
     "UPDATE recordings SET tries = tries + 1, try_at = :until WHERE id IN (SELECT id FROM recordings "
@@ -47,13 +52,16 @@ _GONE = Statement(
 class RecordingUnit(CallProgressUnit):
     """What a unit of work can do with recordings."""
 
-    def note_recording(self, call: int, report: RecordingReport, key: str, now: int) -> bool:
-        """Write down a carrier's word on a recording; return whether that is news. `key` is a new one's."""
+    def note_recording(self, call: int, report: RecordingReport, ref: str, key: str, now: int) -> bool:
+        """Write down a carrier's word on a recording, known by `ref`; return whether that is news.
+
+        `key` is a new one's.
+        """
         rows = self.run(
             _NOTE,
             call=call,
             kind=report.kind.value,
-            ref=report.recording_ref or report.url,
+            ref=ref,
             url=report.url,
             seconds=report.seconds,
             state=report.state.value,
@@ -81,6 +89,10 @@ class RecordingUnit(CallProgressUnit):
     def delete_recording(self, id: int, now: int) -> bool:
         """Let a recording be deleted: nobody is given it from now on. Return False if it is not there to be."""
         return bool(self.run(_DELETE, id=id, now=now))
+
+    def delete_unheard(self, call: int, now: int) -> None:
+        """Let what was recorded of a call in which nobody was connected be deleted."""
+        self.run(_UNHEARD, call=call, now=now)
 
     def delete_old_recordings(self, before: int, count: int, now: int) -> int:
         """Let recordings that came before `before` (ms) be deleted, up to `count`, and return how many."""

@@ -24,7 +24,7 @@ CREATE TABLE call_legs (
     call BIGINT NOT NULL, position BIGINT NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL,
     answered_at BIGINT, ended_at BIGINT, seconds BIGINT, PRIMARY KEY (call, position));
 
--- what carriers keep for us; `ref` is the carrier's id of it, or its URL; `key` stands in the link to it
+-- what carriers keep for us; `ref` is the carrier's id of it, or a digest of its URL; `key` stands in the link to it
 CREATE TABLE recordings (
     id {serial}, call BIGINT NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, url TEXT NOT NULL, seconds BIGINT,
     state TEXT NOT NULL, key TEXT NOT NULL, at BIGINT NOT NULL, tries BIGINT NOT NULL, try_at BIGINT NOT NULL,

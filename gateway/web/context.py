@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,3 +25,11 @@ class Context:
     clock: Clock
     #: All carriers there are, those without settings too, and what to set to use each.
     installed: Mapping[str, str] = field(default_factory=dict)
+    #: A seat for each who may listen to a recording at a time. Each holds a thread for as long as they take: a few,
+    #: and never all.
+    listening: threading.BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        threads = self.settings.threads
+        seats = threading.BoundedSemaphore(min(max(1, threads // 4), threads - 1))
+        object.__setattr__(self, "listening", seats)

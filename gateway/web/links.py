@@ -14,7 +14,7 @@ from gateway.past import Call, RecordingKept
 from gateway.store import Tx
 from gateway.web.context import Context
 from gateway.web.errors import Failures
-from gateway.web.streams import Seats
+from gateway.web.streams import open_stream
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +29,19 @@ def make_app(context: Context) -> bottle.Bottle:
     """Return the route of the links."""
     app = bottle.Bottle()
     app.install(Failures())
-    app.route("/recordings/<key>", ["GET", "HEAD"], partial(_play, context, Seats(context.settings.threads)))
+    app.route("/recordings/<key>", ["GET", "HEAD"], partial(_play, context))
     return app
 
 
-def _play(context: Context, seats: Seats, key: str) -> bottle.HTTPResponse:
+def _play(context: Context, key: str) -> bottle.HTTPResponse:
     found = context.store.read(lambda tx: _find(tx, key)) if _KEY.fullmatch(key) else None
     if found is None:
         return _words(404, _NOT_FOUND)
     call, one = found
-    if not recordings.is_kept(one, context.settings.keep_recordings_ms, context.clock()):
+    if not recordings.is_kept(call, one, context.settings.keep_recordings_ms, context.clock()):
         return _words(410, _GONE)
     try:
-        stream = seats.open(context, call, one)
+        stream = open_stream(context, call, one)
     except RecordingUnknown:
         return _words(410, _NOT_HAD)
     except SendError as error:

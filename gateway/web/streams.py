@@ -6,7 +6,6 @@ Each holds a thread for as long as its listener takes, so only some of the threa
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 
 from gateway import recordings
@@ -19,22 +18,16 @@ _AUDIO = re.compile(r"(audio|video)/[a-z0-9.+-]{1,40}")
 FALLBACK = "application/octet-stream"
 
 
-class Seats:
-    """How many may listen at a time."""
-
-    def __init__(self, threads: int) -> None:
-        """Take how many threads answer HTTP."""
-        self._free = threading.BoundedSemaphore(max(1, threads // 4))
-
-    def open(self, context: Context, call: Call, one: RecordingKept) -> Stream:
-        """Begin to fetch a recording. Raises `RecordingUnknown`; `SendError` where it cannot be had now."""
-        if not self._free.acquire(blocking=False):
-            raise RetryableSendError("too many are listening")
-        try:
-            return Stream(recordings.fetch(context.carriers, call, one), self._free.release)
-        except BaseException:
-            self._free.release()
-            raise
+def open_stream(context: Context, call: Call, one: RecordingKept) -> Stream:
+    """Begin to fetch a recording. Raises `RecordingUnknown`; `SendError` where it cannot be had now."""
+    seats = context.listening
+    if not seats.acquire(blocking=False):
+        raise RetryableSendError("too many are listening")
+    try:
+        return Stream(recordings.fetch(context.carriers, call, one), seats.release)
+    except BaseException:
+        seats.release()
+        raise
 
 
 class Stream(Iterator[bytes]):

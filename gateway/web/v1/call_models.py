@@ -9,7 +9,6 @@ from pydantic import Field
 from gateway import calling, recordings
 from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
-from gateway.records import Leg
 from gateway.store import Tx
 from gateway.web.v1.people import Participant, ParticipantNumber
 from gateway.web.v1.types import E164, Output, Time
@@ -74,11 +73,9 @@ class CallRecord(Output):
 def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
     """Return a call as v1 shows it at `now` (ms UTC), where recordings are kept for `keep_ms` (0: for ever)."""
     plan = calling.read_plan(one.plan)
-    legs = {leg.position: leg for leg in tx.session(one.session).legs} if plan is not None else {}
-    parts = {part.position: part for part in tx.call_legs(one.id)}
-    rung = [(legs[at], parts.get(at)) for at in (plan.callees if plan is not None else ()) if at in legs]
-    by = legs.get(-1 if one.answered_by is None else one.answered_by)
-    kept = enumerate(tx.recordings_of(one.id), 1)
+    people = plan.people if plan is not None else {}  # as they were: somebody else may have taken a place since
+    by = people.get(-1 if one.answered_by is None else one.answered_by)
+    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not recordings.is_early(one, each)]
     return CallRecord(
         id=one.id,
         session=one.session or None,
@@ -89,22 +86,29 @@ def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
         state=cast(State, one.state),
         outcome=cast(Outcome, one.outcome) if one.outcome else None,
         reason=one.reason,
-        legs=[_leg(leg, part) for leg, part in rung],
-        answered_by=by.participant if by is not None else None,
+        legs=_legs(tx, one, plan) if plan is not None else [],
+        answered_by=by[0] if by is not None else None,
         started_at=one.at,
         answered_at=one.answered_at,
         ended_at=one.ended_at,
         seconds=one.seconds,
-        recordings=[_recording(n, each, keep_ms, now) for n, each in kept],
+        recordings=[_recording(one, n, each, keep_ms, now) for n, each in kept],
         carrier_ref=one.carrier_ref or None,
     )
 
 
-def _leg(leg: Leg, part: CallLeg | None) -> RungLeg:
+def _legs(tx: Tx, call: Record, plan: calling.Plan) -> list[RungLeg]:
+    names = {(leg.position, leg.participant): leg.name for leg in tx.session(call.session).legs}
+    parts = {part.position: part for part in tx.call_legs(call.id)}
+    rung = [(at, *plan.people[at]) for at in plan.callees if at in plan.people]
+    return [_leg(person, names.get((at, person), ""), mask, parts.get(at)) for at, person, mask in rung]
+
+
+def _leg(participant: str, name: str, mask: str, part: CallLeg | None) -> RungLeg:
     return RungLeg(
-        participant=leg.participant,
-        name=leg.name or None,
-        mask=leg.mask,
+        participant=participant,
+        name=name or None,
+        mask=mask,
         state=cast(Literal["ringing", "answered", "ended"], part.state) if part else None,
         outcome=cast(LegOutcome, part.outcome) if part and part.outcome else None,
         detail=part.detail or None if part else None,
@@ -114,8 +118,8 @@ def _leg(leg: Leg, part: CallLeg | None) -> RungLeg:
     )
 
 
-def _recording(n: int, one: RecordingKept, keep: int, now: int) -> Recording:
-    gone = not recordings.is_kept(one, keep, now)
+def _recording(call: Record, n: int, one: RecordingKept, keep: int, now: int) -> Recording:
+    gone = not recordings.is_kept(call, one, keep, now)
     return Recording.model_validate(
         {
             "n": n,

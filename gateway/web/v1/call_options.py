@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from gateway.values import without_number
 from gateway.web.v1.types import Duration, Input, Output, Spoken, within
 
 _RING = "How long callees are rung, `5s` to `10m`; longer than 25s, and their own mailbox answers"
@@ -42,13 +43,21 @@ Limit = Annotated[
 ]
 
 
+#: What is said to somebody in a call. The schema says what `numbers.without_numbers` takes for a number.
+Said = Annotated[
+    Spoken,
+    AfterValidator(without_number),
+    Field(json_schema_extra={"not": {"pattern": r"[0-9]([\s().-]{0,2}[0-9]){6}"}}),
+]
+
+
 class CallOptions(Input):
     """How calls go. What is left out, or null, the settings `GATEWAY_CALL_…` decide."""
 
     ring: Ring | None = Field(None, description=_RING)
     limit: Limit | None = Field(None, description=_LIMIT)
-    words: Spoken | None = Field(None, description=_WORDS)
-    whisper: Spoken | None = Field(None, description=_WHISPER)
+    words: Said | None = Field(None, description=_WORDS)
+    whisper: Said | None = Field(None, description=_WHISPER)
     accept: bool | None = Field(None, description=_ACCEPT)
     record: bool | None = Field(None, description=_RECORD)
     unanswered: Spoken | None = Field(None, description=_UNANSWERED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -14,7 +13,7 @@ from gateway.past import Call as Record
 from gateway.past import RecordingKept
 from gateway.store import LOOK, CallFilter, Tx
 from gateway.web.context import Context
-from gateway.web.streams import Seats
+from gateway.web.streams import open_stream
 from gateway.web.v1 import paging
 from gateway.web.v1.call_models import CallRecord, Outcome, State, shown
 from gateway.web.v1.manners import reading
@@ -65,12 +64,12 @@ def _shown(tx: Tx, one: Record, call: Call[Any, Any, Any]) -> CallRecord:
     return shown(tx, one, call.context.settings.keep_recordings_ms, call.now)
 
 
-def play_recording(seats: Seats, call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
+def play_recording(call: Call[RecordingPath, Nothing, Nothing]) -> Answer:
     record, one = call.context.store.read(lambda tx: _find(tx, call))
-    if not recordings.is_kept(one, call.context.settings.keep_recordings_ms, call.now):
+    if not recordings.is_kept(record, one, call.context.settings.keep_recordings_ms, call.now):
         raise RecordingUnknown("there is nothing to be heard, or not any more")
     try:
-        return Answer(body=seats.open(call.context, record, one))
+        return Answer(body=open_stream(call.context, record, one))
     except SendError:
         detail = "The recording cannot be fetched at the moment."
         raise Refusal(CARRIER_OUT, detail) from None
@@ -136,7 +135,7 @@ def operations(context: Context) -> tuple[Operation[Any, Any, Any], ...]:
             params=RecordingPath,
             answers={200: None},
             problems=(CALL_UNKNOWN, RECORDING_UNKNOWN, CARRIER_OUT),
-            handler=partial(play_recording, Seats(context.settings.threads)),
+            handler=play_recording,
             media_type="audio/*",
         ),
         Operation(
