@@ -23,9 +23,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlche
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
+from gateway.store.held import Held
 from gateway.store.running import PATIENCE, Running
 from gateway.store.turn import Turn
 
+BEGIN_WRITE = "BEGIN IMMEDIATE"
 GROUP = 256  #: units in one transaction at most
 BUSY_MS = 10_000  #: how long SQLite waits for another process's write
 TURN_S = 2.0  #: seconds to wait for one's turn before SQLite decides
@@ -56,7 +58,8 @@ class SqliteDatabase(Database[U]):
         """Open `url`. Raises `ConfigError` for a URL that cannot be used, `StoreUnavailable` for a file that cannot."""
         self._unit = unit
         self._tell = tell
-        self._writer = _connect(url, begin="BEGIN IMMEDIATE", connections=1)
+        self._writer = _connect(url, begin=BEGIN_WRITE, connections=1)
+        self._held = Held(self._writer, BEGIN_WRITE)
         self._reader = _connect(url, begin="BEGIN", connections=readers)
         self._reads = Running(shut=self._reader.close)
         self._tickets: queue.SimpleQueue[_Ticket[U, Any] | None] = queue.SimpleQueue()
@@ -133,7 +136,7 @@ class SqliteDatabase(Database[U]):
         """
         begun = False
         try:
-            with transaction(self._writer):
+            with self._held.transaction():
                 begun = True
                 unit = self._unit(self._writer, *_runners(self._writer), words=WORDS["sqlite"], alone=True)
                 results = [_work(ticket, unit) for ticket in group]

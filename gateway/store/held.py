@@ -1,0 +1,55 @@
+"""One connection that a thread keeps, with its transactions begun and ended on the driver.
+
+To take one from the pool for each transaction, and to give it back, costs more than a small unit of work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import dataset
+from sqlalchemy.exc import SQLAlchemyError
+
+
+class Held:
+    """The connection of one thread. Not to be used by any other."""
+
+    def __init__(self, db: dataset.Database, begin: str) -> None:
+        """Take the pool, and the statement by which its transactions begin."""
+        self._db = db
+        self._begin = begin
+        self._driver: Any = None  #: the driver's connection; none before the first transaction, and after a failed one
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run the block in one transaction, committed at its end and rolled back by whatever it raises.
+
+        dataset and SQLAlchemy see one transaction that lasts as long as the connection. One that failed is thrown
+        away, so that a disk that was full for a moment is not full for ever.
+        """
+        try:
+            self._enter()
+            yield
+            self._driver.execute("COMMIT")
+        except BaseException:
+            self._throw_away()
+            raise
+
+    def _enter(self) -> None:
+        if self._driver is not None:
+            self._driver.execute(self._begin)
+            return
+        self._db.begin()  # which says `begin` to the driver by itself
+        self._driver = self._db.executable.connection.driver_connection
+
+    def _throw_away(self) -> None:
+        self._driver = None
+        with suppress(SQLAlchemyError):
+            self._db.rollback()
+        broken = self._db.connections.pop(threading.get_ident(), None)
+        if broken is not None:
+            broken.invalidate()
+            broken.close()
