@@ -73,33 +73,41 @@ def test_a_unit_that_fails_in_a_group_takes_nothing_of_the_others_with_it(store:
 
 
 def test_a_group_is_one_transaction(store: Store) -> None:
-    commits: list[str] = []
-    store._db._writer.engine.connect().close()
-    from sqlalchemy import event
-
-    event.listen(store._db._writer.engine, "commit", lambda connection: commits.append("commit"))
+    said: list[str] = []
+    store.write(add("+12065550110"))
+    store._db._held._driver.set_trace_callback(said.append)
     in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
-    assert len(numbers(store)) == 8
-    assert len(commits) == 2  # the unit that held the door, and the eight behind it
+    assert len(numbers(store)) == 9
+    assert said.count("COMMIT") == 2  # the unit that held the door, and the eight behind it
+    assert said.count("BEGIN IMMEDIATE") == 2
 
 
-def test_a_group_that_cannot_begin_fails_at_once_as_a_whole(store: Store) -> None:
+def test_a_group_that_cannot_begin_fails_at_once_as_a_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process holds the file: eight units must not wait for it one after the other."""
-    from sqlalchemy import event
-
     begun: list[str] = []
+    begin = store._db._held._enter
 
-    def locked(connection) -> None:
+    def locked() -> None:
         begun.append("begin")
         if len(begun) == 2:  # behind the unit that holds the door
             raise sqlite3.OperationalError("database is locked")
+        begin()
 
-    event.listen(store._db._writer.engine, "begin", locked)
+    monkeypatch.setattr(store._db._held, "_enter", locked)
     results = in_one_group(store, [add(f"+1206555010{i}") for i in range(8)])
     assert {type(result) for result in results} == {StoreUnavailable}
     assert len(begun) == 2
     store.write(add("+12065550109"))
     assert numbers(store) == {"+12065550109"}
+
+
+def test_after_a_unit_that_failed_the_writer_goes_on_as_durable_as_before(store: Store) -> None:
+    store.write(add("+12065550100"))
+    with pytest.raises(ZeroDivisionError):
+        store.write(lambda tx: 1 // 0)
+    store.write(add("+12065550101"))
+    assert store._db._held._driver.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert numbers(store) == {"+12065550100", "+12065550101"}
 
 
 @pytest.mark.parametrize(

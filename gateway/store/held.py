@@ -21,21 +21,22 @@ class Held:
         """Take the pool, and the statement by which its transactions begin."""
         self._db = db
         self._begin = begin
-        self._driver: Any = None  #: the driver's connection; none before the first transaction, and after a failed one
+        self._driver: Any = None  #: the driver's connection; none before the first transaction, and after one that failed
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run the block in one transaction, committed at its end and rolled back by whatever it raises.
 
-        dataset and SQLAlchemy see one transaction that lasts as long as the connection. One that failed is thrown
-        away, so that a disk that was full for a moment is not full for ever.
+        dataset and SQLAlchemy see one transaction, that lasts until one fails. Then the connection goes back to the
+        pool; where even the ROLLBACK fails it is thrown away, so that a disk that was full for a moment is not full
+        for ever.
         """
         try:
             self._enter()
             yield
             self._driver.execute("COMMIT")
         except BaseException:
-            self._throw_away()
+            self._let_go()
             raise
 
     def _enter(self) -> None:
@@ -45,7 +46,7 @@ class Held:
         self._db.begin()  # which says `begin` to the driver by itself
         self._driver = self._db.executable.connection.driver_connection
 
-    def _throw_away(self) -> None:
+    def _let_go(self) -> None:
         self._driver = None
         with suppress(SQLAlchemyError):
             self._db.rollback()

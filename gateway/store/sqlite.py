@@ -32,8 +32,16 @@ GROUP = 256  #: units in one transaction at most
 BUSY_MS = 10_000  #: how long SQLite waits for another process's write
 TURN_S = 2.0  #: seconds to wait for one's turn before SQLite decides
 
+#: Pages that are in the log before they are put in their places (32 MB): each once, however often it was written.
+CHECKPOINT = 8_000
+
 #: `synchronous=FULL`: what was answered 200 must survive a power cut.
-SQLITE_PRAGMAS = (f"PRAGMA busy_timeout={BUSY_MS}", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")
+SQLITE_PRAGMAS = (
+    f"PRAGMA busy_timeout={BUSY_MS}",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA wal_autocheckpoint={CHECKPOINT}",
+)
 
 
 @dataclass(slots=True)
