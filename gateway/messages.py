@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.errors import WebhookMalformed
 from gateway.numbers import e164, without_numbers
 from gateway.storable import check_length, mend, storable
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Channel(Enum):
@@ -69,6 +72,7 @@ class WebhookRequest:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  #: names in lower case
     body: bytes = field(default=b"", repr=False)  #: as it came
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  #: what was read of it
 
     @property
     def content_type(self) -> str:
@@ -77,25 +81,62 @@ class WebhookRequest:
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object. Raises `WebhookMalformed`."""
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise WebhookMalformed(f"the body is not JSON: {type(error).__name__}") from None
-        if not isinstance(value, dict):
-            raise WebhookMalformed(f"the body is a JSON {type(value).__name__}, not an object")
-        return value
+        return dict(self._once(_json, self.body))
+
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """Return the names and values of the body's form as they came, blank ones too; `�` for what is no UTF-8.
+
+        That is what a signature covers; see `form` for what to read.
+        """
+        return self._once(_pairs, self.body)
 
     def form(self) -> dict[str, str]:
         """Return the body's form fields, blank ones too; of a repeated one the first. Raises `WebhookMalformed`."""
-        try:
-            pairs = parse_qsl(self.body.decode("utf-8"), keep_blank_values=True, errors="strict")
-        except ValueError as error:
-            raise WebhookMalformed(f"the body is not a form: {type(error).__name__}") from None
-        return dict(reversed(pairs))
+        return dict(self._once(_form, self))
 
     def query(self) -> dict[str, str]:
         """Return the fields of the URL's query, blank ones too; of a repeated one the first."""
-        return dict(reversed(parse_qsl(urlsplit(self.url).query, keep_blank_values=True)))
+        return dict(self._once(_query, self.url))
+
+    def _once(self, read: Callable[[A], T], of: A) -> T:
+        """Return what `read` makes of the request. It is asked for by `verify` and by `parse`, and read once."""
+        if read not in self._known:
+            self._known[read] = read(of)
+        found: T = self._known[read]
+        return found
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise WebhookMalformed(f"the body is not JSON: {type(error).__name__}") from None
+    if not isinstance(value, dict):
+        raise WebhookMalformed(f"the body is a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def _pairs(body: bytes) -> Sequence[tuple[str, str]]:
+    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def _form(request: WebhookRequest) -> Mapping[str, str]:
+    pairs = request.pairs()
+    if any("\ufffd" in part for pair in pairs for part in pair):  # written so, or no UTF-8
+        _refuse_other_bytes(request.body)
+    return dict(reversed(pairs))
+
+
+def _refuse_other_bytes(body: bytes) -> None:
+    try:
+        parse_qsl(body.decode("utf-8"), errors="strict")
+    except ValueError as error:
+        raise WebhookMalformed(f"the body is not a form: {type(error).__name__}") from None
+
+
+def _query(url: str) -> Mapping[str, str]:
+    query = urlsplit(url).query if "?" in url else ""
+    return dict(reversed(parse_qsl(query, keep_blank_values=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gateway.errors import (
     SendError,
     Throttled,
     UncertainSendError,
+    WebhookMalformed,
 )
 from gateway.messages import InboundMessage, OutboundMessage, Submission, WebhookRequest
 from gateway.owner import is_gone, this_process
@@ -341,3 +342,31 @@ def test_a_process_that_got_the_same_id_later_is_another() -> None:
 
 def test_of_another_host_nothing_is_known() -> None:
     assert not is_gone("elsewhere:1:1")
+
+
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        (b"a=1&b=&a=2", {"a": "1", "b": ""}),
+        ("a=ü&b=%C3%BC".encode(), {"a": "ü", "b": "ü"}),
+        ("a=%EF%BF%BD&b=\ufffd".encode(), {"a": "\ufffd", "b": "\ufffd"}),  # written so
+        (b"a=%ff", None),
+        (b"a=\xff", None),
+        (b"%ff=a", None),
+    ],
+)
+def test_a_form_is_utf_8_or_malformed(body: bytes, form: dict[str, str] | None) -> None:
+    request = WebhookRequest(url="http://x/", body=body)
+    for _ in range(2):  # what was read once is read alike
+        if form is None:
+            with pytest.raises(WebhookMalformed):
+                request.form()
+        else:
+            assert request.form() == form
+
+
+def test_what_a_plugin_does_with_what_it_read_changes_no_later_reading() -> None:
+    request = WebhookRequest(url="http://x/?a=1", body=b'{"b": 2}')
+    request.json().clear()
+    request.query().clear()
+    assert (request.json(), request.query()) == ({"b": 2}, {"a": "1"})

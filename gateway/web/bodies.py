@@ -10,11 +10,14 @@ import bottle
 from gateway.web.errors import problem
 
 LIMIT = 256 * 1024  #: bytes
+_CONTENT = ("CONTENT_TYPE", "CONTENT_LENGTH")  #: headers that WSGI keeps apart
 
 
 def read_headers() -> dict[str, str]:
     """Return the headers of the request, their names in lower case; see `_readable`."""
-    return {name.lower(): _readable(bottle.request.headers.raw(name, "")) for name in bottle.request.headers}
+    environ = bottle.request.environ  # whose own words for them are read at once: every webhook passes here
+    named = {key.removeprefix("HTTP_"): environ[key] for key in environ if key.startswith("HTTP_") or key in _CONTENT}
+    return {key.replace("_", "-").lower(): _readable(value) for key, value in named.items()}
 
 
 def read_header(name: str) -> str:
