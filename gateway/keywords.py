@@ -13,6 +13,10 @@ from unicodedata import category, normalize
 LONGEST = 32  #: characters of a keyword
 _LOOKED_AT = 2 * LONGEST  #: characters of a text, for there may be quotes and exclamation marks around the word
 
+_ASCII = [chr(code) for code in range(128)]
+_ASCII_SPACES = dict.fromkeys((ord(char) for char in _ASCII if category(char) in ("Pd", "Cc")), " ")
+_ASCII_EDGES = "".join(char for char in _ASCII if category(char)[0] in "PZ")  #: and what has become a space
+
 
 class Keyword(Enum):
     """What somebody asks of us, rather than of the other person."""
@@ -37,6 +41,8 @@ def plain(text: str) -> str:
 
     A dash counts as a space ("opt-out"). "" for what is nothing but punctuation.
     """
+    if text.isascii():  # nearly every text that is looked at: the same, and a tenth of the work
+        return " ".join(text.lower().translate(_ASCII_SPACES).strip(_ASCII_EDGES).split())
     folded = normalize("NFKC", normalize("NFKC", text).casefold())
     folded = folded.replace("i\u0307", "i")  # what casefold makes of the Turkish İ
     marked = [(char, category(char)) for char in folded]

@@ -134,6 +134,8 @@ class _JsonForm(_Form):
 
 
 def _on_one_line(words: str) -> str:
+    if words.isprintable():
+        return words
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import phonenumbers
@@ -38,6 +39,7 @@ def is_e164(value: str) -> bool:
     return bool(_E164.fullmatch(value)) and (value[1] != "1" or len(value) == 12)
 
 
+@lru_cache(maxsize=4096)  # it costs more than all else that is decided about a call
 def is_never_rung(number: str) -> bool:
     """Return whether calls to an E.164 number cost or do what nobody agreed to.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import characters, text
 
 from gateway.keywords import Keyword, Keywords, keyword, plain
 from gateway.numbers import is_toll_free
@@ -40,6 +42,12 @@ SAID = [
 @pytest.mark.parametrize(("text", "expected"), SAID, ids=lambda value: ascii(value)[:40])
 def test_a_keyword_is_a_whole_text_and_nothing_around_it_counts(text: str, expected: Keyword | None) -> None:
     assert understood(text, DEFAULT) is expected
+
+
+@given(text(characters(max_codepoint=127), max_size=40))
+def test_a_text_in_ascii_is_read_as_any_other(said: str) -> None:
+    """It goes a shorter way; what does not count, as a zero-width space, leads it along the other."""
+    assert plain(said) == plain(said + "\u200b")
 
 
 IF_STOPPED = [("YES", START), ("yes.", START), ("Yes please", None), ("START", START), ("stop", STOP), ("help", HELP)]

@@ -161,7 +161,8 @@ class EventUnit(Unit):
 def log_events(events: Sequence[Row]) -> None:
     """Log events, at a level that says whether somebody should look."""
     for event in events:
-        log.log(_level(event["kind"]), "%s", _in_words(event), extra=_fields(event))
+        if log.isEnabledFor(level := _level(event["kind"])):
+            log.log(level, "%s", _in_words(event), extra=_fields(event))
 
 
 def _level(kind: str) -> int:
