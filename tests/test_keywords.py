@@ -60,8 +60,8 @@ def test_an_everyday_word_takes_back_an_opt_out_and_is_a_text_where_there_is_non
 
 def test_whether_somebody_has_opted_out_is_asked_for_everyday_words_only() -> None:
     asked: list[str] = []
-    for text in ("hello", "stop", "START", "help", "Yes", "yesterday"):
-        keyword(text, DEFAULT, lambda text=text: bool(asked.append(text)))
+    for said in ("hello", "stop", "START", "help", "Yes", "yesterday"):
+        keyword(said, DEFAULT, lambda said=said: bool(asked.append(said)))
     assert asked == ["Yes"]
 
 
