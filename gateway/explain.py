@@ -155,7 +155,7 @@ def _call(
         return _asked(tx, number.number, sender, settings, now)
     over = lease is not None and state == "expired"
     meant = replace(lease, live=False) if lease is not None and over else lease
-    opted_out = tx.opted_out_legs(lease.session.id) if lease is not None else frozenset()
+    opted_out = lease.refusing if lease is not None else frozenset()
     plan = calling.plan(meant, sender, number.carrier, opted_out, settings)
     reaches = _rung(meant, plan, number.carrier, opted_out)
     if isinstance(plan, Plan):

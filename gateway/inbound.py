@@ -148,6 +148,8 @@ def _without_suppressed(
 
     Whoever wrote what is not relayed is told, once, that it does not arrive.
     """
+    if verdict.outcome == "relayed" and verdict.lease is not None and not verdict.lease.refusing:
+        return outgoing  # to people of the session, of whom none has
     rest = tuple(one for one in outgoing if tx.suppressed(one, now=now, inbox=inbox) is None)
     if len(rest) == len(outgoing) or verdict.lease is None or not verdict.lease.live:
         return rest

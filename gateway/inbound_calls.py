@@ -66,7 +66,7 @@ def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -
 
 
 def _plan(tx: Tx, line: Line, lease: Lease | None, caller: str, *, by_pin: bool = False) -> Plan | Refusal:
-    opted_out = tx.opted_out_legs(lease.session.id) if lease is not None and lease.live else frozenset()
+    opted_out = lease.refusing if lease is not None and lease.live else frozenset()
     plan = calling.plan(lease, caller, line.carrier.name, opted_out, line.settings, by_pin=by_pin)
     if isinstance(plan, Plan) and lease is not None:
         tx.touch_session(lease.session, line.now)

@@ -183,6 +183,7 @@ class Lease:
     session: Session
     position: int  #: of the participant's leg
     live: bool  #: else quarantined
+    refusing: frozenset[int]  #: the positions of those in the session who want nothing from their masks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

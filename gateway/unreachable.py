@@ -51,6 +51,6 @@ def tell(tx: Tx, participant: str, mask: str, settings: Settings, now: int) -> N
 
 def _leases(tx: Tx, participant: str, mask: str, now: int) -> list[Lease]:
     if not mask:
-        return tx.live_leases(participant, MOST_SESSIONS)
+        return tx.live_leases(participant, MOST_SESSIONS, now)
     lease = tx.find_lease(mask, participant, now)
     return [lease] if lease is not None else []

@@ -40,7 +40,7 @@ def settings(**given: str) -> Settings:
 
 
 def plan(of: Session | None = TWO, caller: str = ANN, live: bool = True, opted_out: tuple[int, ...] = (), **given: str):
-    lease = Lease(session=of, position=0, live=live) if of is not None else None
+    lease = Lease(session=of, position=0, live=live, refusing=frozenset()) if of is not None else None
     return calling.plan(lease, caller, "one", opted_out, settings(**given))
 
 
@@ -78,7 +78,7 @@ REFUSED = {
 def test_whoever_is_not_connected_is_told_why_in_words_that_fit(of, caller, live, opted_out, reason, words) -> None:
     said = settings(**{f"GATEWAY_{words.upper()}": "just so"})
     assert plan(of, caller, live, opted_out) == Refusal(reason=reason, words=getattr(settings(), words))
-    lease = Lease(session=of, position=0, live=live) if of is not None else None
+    lease = Lease(session=of, position=0, live=live, refusing=frozenset()) if of is not None else None
     assert calling.plan(lease, caller, "one", opted_out, said) == Refusal(reason=reason, words="just so")
 
 
@@ -195,7 +195,7 @@ def _routed(on: dict[str, bool], by_settings: bool) -> tuple[Connect, Plan, Sett
     else:
         of = replace(TWO, call_options=json.dumps({n: words[n] * v if n in words else v for n, v in on.items()}))
     given = settings(**{f"GATEWAY_CALL_{name}": value for name, value in said.items() if value})
-    found = calling.plan(Lease(session=of, position=0, live=True), ANN, "one", (), given)
+    found = calling.plan(Lease(session=of, position=0, live=True, refusing=frozenset()), ANN, "one", (), given)
     assert isinstance(found, Plan)
     return calling.connect(found, of, given, CALLBACK), found, given
 
@@ -218,7 +218,7 @@ def test_the_inherited_masks_take_the_environment_s_word(monkeypatch: pytest.Mon
 
 def test_nobody_is_recorded_untold() -> None:
     found = calling.plan(
-        Lease(session=TWO, position=0, live=True), ANN, "one", (),
+        Lease(session=TWO, position=0, live=True, refusing=frozenset()), ANN, "one", (),
         settings(GATEWAY_CALL_RECORD="1").model_copy(update={"call_record_msg": " "}),
     )  # fmt: skip
     assert isinstance(found, Plan)

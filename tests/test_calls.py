@@ -758,4 +758,4 @@ def test_a_call_takes_few_statements(client: Client, store: Store) -> None:
         return route
 
     assert isinstance(store.write(work), Connect)
-    assert len(ran) == 5
+    assert len(ran) == 3

@@ -117,7 +117,7 @@ def test_no_repr_shows_a_number_a_text_or_a_token() -> None:
     outbound = OutboundMessage(id="1", sender=BOB, recipient=ANN, text="hello", receipt_url="http://x/t0ken")
     request = WebhookRequest(url="http://x/t0ken", headers={"authorization": "t0ken"}, body=b"hello")
     call = InboundCall(carrier_ref="1", caller=ANN, called=BOB)
-    lease = Lease(session=GROUP, position=0, live=True)
+    lease = Lease(session=GROUP, position=0, live=True, refusing=frozenset())
     plan = calling.plan(lease, ANN, "one", (), read_settings(GATEWAY_CALL_WORDS="hello"))
     assert isinstance(plan, calling.Plan)
     route = calling.connect(plan, GROUP, read_settings(), "http://x/t0ken")
@@ -147,16 +147,16 @@ GROUP = session((ANN, "+12065550191", "one"), (BOB, "+12065550192", "one"), (CAR
 
 def test_a_text_goes_to_the_others_each_from_the_mask_of_their_own_leg() -> None:
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text=" hi\n", media=("http://x/1",))
-    [out] = masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True))
+    [out] = masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True, refusing=frozenset()))
     assert (out.carrier, out.mask, out.recipient) == ("two", "+12065550192", BOB)
     assert (out.text, out.media, out.kind) == (" hi\n", ("http://x/1",), Kind.RELAY)
-    group = masking.relay(event, Lease(session=GROUP, position=1, live=True))
+    group = masking.relay(event, Lease(session=GROUP, position=1, live=True, refusing=frozenset()))
     assert [(o.mask, o.recipient) for o in group] == [("+12065550191", ANN), ("+12065550193", CARL)]
 
 
 def test_a_text_without_anything_in_it_is_not_passed_on() -> None:
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191")
-    assert masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True)) == ()
+    assert masking.relay(event, Lease(session=TWO_CARRIERS, position=0, live=True, refusing=frozenset())) == ()
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_a_text_without_anything_in_it_is_not_passed_on() -> None:
 def test_in_a_group_a_text_bears_its_sender_s_name(name: str, text: str, media: tuple[str, ...], said: str) -> None:
     group = replace(GROUP, legs=(replace(GROUP.legs[0], name=name), *GROUP.legs[1:]))
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text=text, media=media)
-    assert {one.text for one in masking.relay(event, Lease(session=group, position=0, live=True))} == {said}
+    assert {one.text for one in masking.relay(event, Lease(session=group, position=0, live=True, refusing=frozenset()))} == {said}
 
 
 def test_between_two_nobody_s_name_is_told() -> None:
     two = replace(GROUP, legs=(replace(GROUP.legs[0], name="Driver"), GROUP.legs[1]))
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text="here")
-    assert [one.text for one in masking.relay(event, Lease(session=two, position=0, live=True))] == ["here"]
+    assert [one.text for one in masking.relay(event, Lease(session=two, position=0, live=True, refusing=frozenset()))] == ["here"]
 
 
 def test_system_texts_bear_the_name_of_the_organisation() -> None:

@@ -9,14 +9,15 @@ from gateway.store.db import Row, Statement
 
 SWEEP = 50  #: sessions ended in one unit of work at most: it holds up all others
 
+#: All that a text or a call needs to know, in one statement: a row for each leg of the session.
 _LEASE = Statement(
-    "SELECT l.position, l.state AS lease, l.until, s.* FROM leases l JOIN sessions s ON s.id = l.session "
-    "WHERE l.mask = :mask AND l.participant = :participant"
+    "SELECT l.position AS place, l.state AS lease, l.until, s.*, "
+    "g.position, g.participant, g.mask, g.carrier, g.name, g.pin, "
+    "EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = g.participant AND o.mask IN ('', g.mask)) AS refuses "
+    "FROM leases l JOIN sessions s ON s.id = l.session JOIN legs g ON g.session = l.session "
+    "WHERE l.mask = :mask AND l.participant = :participant ORDER BY g.position"
 )
-_LIVE_LEASES = Statement(
-    "SELECT l.position, s.* FROM leases l JOIN sessions s ON s.id = l.session "
-    "WHERE l.participant = :participant AND l.state = 'live' LIMIT :count"
-)
+_LIVE_LEASES = Statement("SELECT mask FROM leases WHERE participant = :participant AND state = 'live' LIMIT :count")
 _TAKE = Statement(
     "INSERT INTO leases (mask, participant, session, position, pin, state, ended_at, until) "
     "VALUES (:mask, :participant, :session, :position, :pin, 'live', 0, 0) "
@@ -44,13 +45,18 @@ class SessionUnit(AllocationUnit):
         rows = self.run(_LEASE, mask=mask, participant=participant)
         if not rows or (rows[0]["lease"] == "quarantined" and rows[0]["until"] <= now):
             return None
-        row = rows[0]
-        return Lease(session=self.whole_session(row), position=row["position"], live=row["lease"] == "live")
+        return Lease(
+            session=session_in(rows[0], tuple(leg_in(row) for row in rows)),
+            position=rows[0]["place"],
+            live=rows[0]["lease"] == "live",
+            refusing=frozenset(row["position"] for row in rows if row["refuses"]),
+        )
 
-    def live_leases(self, participant: str, count: int) -> list[Lease]:
+    def live_leases(self, participant: str, count: int, now: int) -> list[Lease]:
         """Return up to `count` live leases of a participant, on whatever masks."""
         rows = self.run(_LIVE_LEASES, participant=participant, count=count)
-        return [Lease(session=self.whole_session(row), position=row["position"], live=True) for row in rows]
+        found = [self.find_lease(row["mask"], participant, now) for row in rows]
+        return [lease for lease in found if lease is not None]
 
     def touch_session(self, session: Session, now: int) -> None:
         """Put off the expiry of a session that lives so long after its last text or call; never past its deadline."""
