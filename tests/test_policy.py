@@ -172,13 +172,17 @@ def test_a_text_without_anything_in_it_is_not_passed_on() -> None:
 def test_in_a_group_a_text_bears_its_sender_s_name(name: str, text: str, media: tuple[str, ...], said: str) -> None:
     group = replace(GROUP, legs=(replace(GROUP.legs[0], name=name), *GROUP.legs[1:]))
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text=text, media=media)
-    assert {one.text for one in masking.relay(event, Lease(session=group, position=0, live=True, refusing=frozenset()))} == {said}
+    assert {
+        one.text for one in masking.relay(event, Lease(session=group, position=0, live=True, refusing=frozenset()))
+    } == {said}
 
 
 def test_between_two_nobody_s_name_is_told() -> None:
     two = replace(GROUP, legs=(replace(GROUP.legs[0], name="Driver"), GROUP.legs[1]))
     event = InboundMessage(carrier_ref="1", sender=ANN, recipient="+12065550191", text="here")
-    assert [one.text for one in masking.relay(event, Lease(session=two, position=0, live=True, refusing=frozenset()))] == ["here"]
+    assert [
+        one.text for one in masking.relay(event, Lease(session=two, position=0, live=True, refusing=frozenset()))
+    ] == ["here"]
 
 
 def test_system_texts_bear_the_name_of_the_organisation() -> None:

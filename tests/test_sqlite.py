@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError, NumberExists, StoreUnavailable
-from gateway.store import Store, Tx, check
+from gateway.store import Store, Tx, check, events, history
 
 
 @pytest.fixture
@@ -246,3 +246,27 @@ def test_a_damaged_file_is_unavailable_to_hot_statements_too(store: Store, tmp_p
 
     with pytest.raises(StoreUnavailable, match="malformed"):
         store.read(damaged)
+
+
+LATER = [
+    (events._ADD, {"kind": "x", "session": "", "mask": "", "carrier": "", "detail": ""}, "events"),
+    (history._ADD_RECEIPT, {"state": "sent", "reason": "", "code": ""}, "message_history"),
+]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 16, 21, 100])
+@pytest.mark.parametrize(("statement", "of", "table"), LATER, ids=[table for _, _, table in LATER])
+def test_what_is_left_for_later_is_written_in_few_statements(store: Store, statement, of, table, count: int) -> None:
+    said: list[str] = []
+
+    def work(tx: Tx) -> None:
+        store._db._held._driver.set_trace_callback(said.append)
+        for number in range(count):
+            tx.later(statement, now=number, **{"message": number} | of)
+        tx.catch_up()
+        store._db._held._driver.set_trace_callback(None)
+
+    store.write(work)
+    rows = store.read(lambda tx: tx.query(f"SELECT at FROM {table} ORDER BY at"))
+    assert [row["at"] for row in rows] == list(range(count))
+    assert len(said) == {1: 1, 3: 3, 4: 1, 16: 1, 21: 3, 100: 4}[count]

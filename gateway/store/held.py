@@ -21,9 +21,7 @@ class Held:
         """Take the pool, and the statement by which its transactions begin."""
         self._db = db
         self._begin = begin
-        self._driver: Any = (
-            None  #: the driver's connection; none at first, and after a failed one
-        )
+        self._driver: Any = None  #: the driver's connection; none at first, and after a failed one
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

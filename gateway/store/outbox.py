@@ -17,10 +17,12 @@ BY_CARRIER = "by the carrier"  #: who told of an opt-out
 READDRESSED = "readdressed"  #: to another number of the same participant
 
 #: The pace row comes first: its lock is the mask's, so that no lane looks empty to one side and full to the other.
+#: PostgreSQL locks what is in the way, whatever stands behind WHERE; written is only what changes.
 _PACE = Statement(
     "INSERT INTO paces (name, carrier, next_at, free_us) VALUES (:mask, :carrier, :due, 0) "
     "ON CONFLICT (name) DO UPDATE SET carrier = excluded.carrier, "
-    "next_at = CASE WHEN paces.next_at > excluded.next_at THEN excluded.next_at ELSE paces.next_at END"
+    "next_at = CASE WHEN paces.next_at > excluded.next_at THEN excluded.next_at ELSE paces.next_at END "
+    "WHERE paces.next_at > excluded.next_at OR paces.carrier <> excluded.carrier"
 )
 _LOCK_PACE = Statement("SELECT name FROM paces WHERE name = :name {for_update}")
 _ADD_ACCOUNT = Statement(
@@ -28,7 +30,7 @@ _ADD_ACCOUNT = Statement(
 )
 _LANE = Statement(
     "INSERT INTO lanes (mask, recipient, due_at, owner, claimed_until) VALUES (:mask, :recipient, :due, '', 0) "
-    "ON CONFLICT (mask, recipient) DO UPDATE SET due_at = lanes.due_at"
+    "ON CONFLICT (mask, recipient) DO UPDATE SET due_at = lanes.due_at WHERE 1 = 0"
 )
 _ENQUEUE = Statement(
     "INSERT INTO outbox (carrier, mask, recipient, text, media, kind, session, inbox, state, reason, code, attempts, "

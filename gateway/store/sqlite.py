@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Generic
@@ -22,7 +24,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
+from gateway.store.db import WORDS, Database, Row, Rows, Run, RunMany, Statement, T, Tell, U, transaction
 from gateway.store.held import Held
 from gateway.store.running import PATIENCE, Running
 from gateway.store.turn import Turn
@@ -206,9 +208,25 @@ def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
         return rows
 
     def run_many(statement: Statement, many: list[dict[str, Any]]) -> None:
-        cursor.executemany(statement.sqlite, many)
+        at = 0
+        for size in _sizes(len(many)):
+            rows = _rows(statement, size)
+            cursor.execute(rows.sql, rows.values(many[at : at + size]))
+            at += size
 
     return run, run_many
+
+
+@lru_cache(maxsize=64)
+def _rows(statement: Statement, count: int) -> Rows:
+    return Rows(statement, count)
+
+
+def _sizes(count: int) -> Iterator[int]:
+    """Yield sizes that make up `count`, few different ones: each is a statement to prepare."""
+    for size in (64, 16, 4, 1):
+        yield from repeat(size, count // size)
+        count %= size
 
 
 def _look_at_the_file(path: str) -> None:
