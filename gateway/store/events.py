@@ -38,8 +38,10 @@ _PAGE_OF_KIND = Statement(
     "AND id > :after AND id <= :upto ORDER BY id LIMIT :count"
 )
 
-#: What happens with every text: not logged.
+#: What happens with every text.
 FREQUENT = frozenset({"message.received", "message.sent", "message.delivered"})
+#: What happens with every text or call: not logged.
+USUAL = FREQUENT | {"call.connected", "call.answered", "call.ended"}
 
 _LEVELS = {
     "message": logging.WARNING,
@@ -84,7 +86,7 @@ class EventUnit(Unit):
             "detail": detail,
         }
         self.later(_ADD, now=now, **event)
-        if kind not in FREQUENT:
+        if kind not in USUAL:
             self.told.append(event)
 
     def last_of_carrier(self, carrier: str, kind: str) -> Row | None:

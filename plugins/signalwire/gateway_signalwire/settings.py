@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -84,7 +85,7 @@ class SignalWireSettings(CarrierSettings):
         """What the API's paths are appended to, without a slash at its end; "" where nothing says."""
         return self.api_url or (f"https://{self.space}" if self.space else "")
 
-    @property
+    @cached_property
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys a webhook may be signed with: none, one, or two while a new one takes over."""
         return tuple(_keys(self.signing_key)) if self.signing_key else ()
