@@ -44,7 +44,10 @@ _NEXT_DUE = Statement("SELECT MIN(next_at) AS at FROM paces WHERE carrier = :car
 _DUE_LANES = Statement(
     "SELECT recipient FROM lanes WHERE mask = :mask AND owner = '' AND due_at <= :now ORDER BY due_at LIMIT :count"
 )
-HEAD = Statement(f"SELECT * FROM outbox WHERE id = ({HEAD_ID})")  # noqa: S608
+HEAD = Statement(
+    "SELECT o.*, EXISTS (SELECT 1 FROM opt_outs p WHERE p.participant = o.recipient AND p.mask IN ('', o.mask)) "  # noqa: S608
+    f"AS refuses FROM outbox o WHERE o.id = ({HEAD_ID})"
+)
 _START = Statement(
     "UPDATE outbox SET state = :state, attempts = attempts + 1, carrier = :carrier, "
     "first_tried_at = COALESCE(first_tried_at, :now), updated_at = :now WHERE id = :id"
@@ -70,6 +73,11 @@ _HOLDER = Statement(
 )
 #: Taken before an empty lane is looked for: whoever enqueues holds the same row.
 _LOCK_LANE = Statement("UPDATE lanes SET due_at = due_at WHERE mask = :mask AND recipient = :recipient")
+#: While the caller holds its mask's pace row, too.
+_DROP_OURS = Statement(
+    f"DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient AND owner = :owner AND ({HEAD_ID}) IS NULL "  # noqa: S608
+    "RETURNING owner"
+)
 _DROP_EMPTY_LANE = Statement(
     f"DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient AND owner = '' AND ({HEAD_ID}) IS NULL"  # noqa: S608
 )
@@ -122,9 +130,8 @@ class LaneUnit(ReferenceUnit):
         ours = self._holds_for(owner, sent)
         if (ours or outcome.state is MessageState.SENT) and self._write_outcome(outcome, now):
             blocked = self._follow_up(outcome, now)
-        if ours:
+        if ours and not self.run(_DROP_OURS, owner=owner, **lane):
             self.run(FREE_LANE, owner=owner, due=outcome.due_at or now, **lane)
-            self.run(_DROP_EMPTY_LANE, **lane)
             self.run(LOOK_AT, mask=sent.mask, due=outcome.due_at or now)
         return blocked
 
@@ -174,7 +181,7 @@ class LaneUnit(ReferenceUnit):
                 self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
                 continue
             head = message(heads[0])
-            if (verdict := self._verdict(head, now)) is not None:
+            if (verdict := _verdict(head, bool(heads[0]["refuses"]), now)) is not None:
                 self._drop(head, verdict, now)
                 if next(patience, None) is None:
                     return None
@@ -183,16 +190,6 @@ class LaneUnit(ReferenceUnit):
             self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, **lane)
             self.run(_START, id=head.id, state=state.value, carrier=carrier, now=now)
             return replace(head, carrier=carrier)  # whose it is now, if the number has moved
-        return None
-
-    def _verdict(self, head: Message, now: int) -> tuple[MessageState, str] | None:
-        """Return why a queued message must not be sent any more, or None."""
-        if head.state is not MessageState.QUEUED:
-            return None
-        if head.expires_at <= now:
-            return MessageState.EXPIRED, "not accepted within its validity"
-        if head.kind is not Kind.KEYWORD and self.has_opted_out(head.recipient, head.mask):
-            return MessageState.SUPPRESSED, OPTED_OUT
         return None
 
     def _drop(self, head: Message, verdict: tuple[MessageState, str], now: int) -> None:
@@ -256,3 +253,14 @@ class LaneUnit(ReferenceUnit):
                 self.take_receipt(sent.carrier, receipt, now)
                 blocked = blocked or receipt.opted_out
         return blocked
+
+
+def _verdict(head: Message, refuses: bool, now: int) -> tuple[MessageState, str] | None:
+    """Return why a queued message must not be sent any more, or None. `refuses`: its recipient has opted out."""
+    if head.state is not MessageState.QUEUED:
+        return None
+    if head.expires_at <= now:
+        return MessageState.EXPIRED, "not accepted within its validity"
+    if refuses and head.kind is not Kind.KEYWORD:
+        return MessageState.SUPPRESSED, OPTED_OUT
+    return None

@@ -41,6 +41,7 @@ _RECEIPT_FOR = Statement(
     "SELECT id, mask, recipient, session, carrier FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
     "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1"
 )
+_EARLY = Statement("DELETE FROM early_receipts WHERE carrier = :carrier AND carrier_ref = :ref RETURNING *")
 _SET_STATE = Statement(
     "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now "
     "WHERE id = :id AND state = 'sent' RETURNING id"
@@ -175,11 +176,7 @@ class OutboxUnit(SessionListUnit):
 
     def early_receipts(self, carrier: str, ref: str) -> list[DeliveryReceipt]:
         """Return, and forget, the receipts that came before the answer to the send they are about."""
-        rows = self.query(
-            "DELETE FROM early_receipts WHERE carrier = :carrier AND carrier_ref = :ref RETURNING *",
-            carrier=carrier,
-            ref=ref,
-        )
+        rows = self.run(_EARLY, carrier=carrier, ref=ref)
         return [
             DeliveryReceipt(
                 carrier_ref=row["carrier_ref"],
