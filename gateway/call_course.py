@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway import calling, sessions
+from gateway import calling, hearing, sessions
 from gateway.calling import UNANSWERED, Plan
-from gateway.calls import CallOutcome, CallProgress, CallState, RecordingKind, RecordingState
+from gateway.calls import CallOutcome, CallProgress, CallState
 from gateway.carrier import Carrier
 from gateway.messages import Channel
 from gateway.past import Call, CallLeg
@@ -51,14 +51,10 @@ def answered(tx: Tx, line: Line, call: Call, plan: Plan, by: int | None) -> None
     who = by if by is not None or len(plan.callees) > 1 else plan.callees[0]
     if tx.call_answered(call.id, who, line.now):
         _event(tx, line, call, "call.answered")
-        _tell_recordings(tx, line, call, plan)
-
-
-def _tell_recordings(tx: Tx, line: Line, call: Call, plan: Plan) -> None:
-    """Append the events of recordings that were told of before it was known that they hold a conversation."""
-    for one in tx.recordings_of(call.id) if plan.options.record else ():
-        if (one.kind, one.state) == (RecordingKind.CALL.value, RecordingState.READY.value):
-            _event(tx, line, call, "recording.ready", one.kind)
+    elif by is None or not tx.call_answered_by(call.id, by):
+        return
+    if plan.options.record:
+        hearing.judge_again(tx, call, line.now)
 
 
 def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:

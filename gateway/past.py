@@ -83,5 +83,6 @@ class RecordingKept:
     seconds: int | None
     state: str  #: ready, absent, deleting (at the carrier), deleted, kept (the carrier does not delete it)
     key: str = field(repr=False)  #: stands in the link to it
+    callees: tuple[int, ...]  #: the positions of those of whom one's answering began it; (): nobody said
     at: int
     tries: int  #: at deleting it

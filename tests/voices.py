@@ -99,7 +99,8 @@ def _event(one: dict[str, Any], query: dict[str, str]) -> Event:
         outcome = CallOutcome(one["outcome"]) if "outcome" in one else None
         return CallProgress(**one | {"state": CallState(one["state"]), "outcome": outcome})
     if kind == "recording":
-        return RecordingReport(**one | {"kind": RecordingKind(one["kind"]), "state": RecordingState(one["state"])})
+        words = {"kind": RecordingKind(one["kind"]), "state": RecordingState(one["state"])}
+        return RecordingReport(**one | words | {"callees": tuple(one.get("callees", ()))})
     raise WebhookMalformed("of no kind")
 
 

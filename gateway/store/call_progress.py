@@ -16,6 +16,9 @@ _ANSWERED = Statement(
     "outcome = CASE WHEN state = 'ended' THEN 'completed' ELSE outcome END "
     "WHERE id = :id AND answered_at IS NULL AND missed_at IS NULL AND plan <> '' RETURNING id"
 )
+_ANSWERED_BY = Statement(
+    "UPDATE calls SET answered_by = :by WHERE id = :id AND answered_by IS NULL AND answered_at IS NOT NULL RETURNING id"
+)
 _MISSED = Statement(
     "UPDATE calls SET missed_at = :now, outcome = :outcome, seconds = NULL "
     "WHERE id = :id AND missed_at IS NULL AND answered_at IS NULL AND plan <> '' RETURNING id"
@@ -27,7 +30,6 @@ _REFINE = Statement(
 _AFTERWARDS = Statement(
     "UPDATE calls SET state = :state, give_up_at = :give_up_at WHERE id = :id AND state = 'ringing'"
 )
-_BY = Statement("UPDATE calls SET answered_by = :by WHERE id = :id AND answered_by IS NULL AND answered_at IS NOT NULL")
 _ENDED = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
     "WHEN outcome <> '' THEN outcome ELSE :outcome END, seconds = CASE WHEN answered_at IS NOT NULL THEN "
@@ -61,11 +63,11 @@ class CallProgressUnit(CallUnit):
 
     def call_answered(self, id: int, by: int | None, now: int) -> bool:
         """Write down that two people are connected (`by`: the callee's position); return whether that is news."""
-        if self.run(_ANSWERED, id=id, by=by, now=now):
-            return True
-        if by is not None:
-            self.run(_BY, id=id, by=by)
-        return False
+        return bool(self.run(_ANSWERED, id=id, by=by, now=now))
+
+    def call_answered_by(self, id: int, by: int) -> bool:
+        """Write down who took a call that somebody did; return whether that is news."""
+        return bool(self.run(_ANSWERED_BY, id=id, by=by))
 
     def call_missed(self, id: int, outcome: str, now: int) -> bool:
         """Write down that nobody answers, and how that came; return whether that is news."""

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pydantic import Field
 
-from gateway import calling, recordings
+from gateway import calling, hearing, recordings
 from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
 from gateway.store import Tx
@@ -75,7 +75,7 @@ def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
     plan = calling.read_plan(one.plan)
     people = plan.people if plan is not None else {}  # as they were: somebody else may have taken a place since
     by = people.get(-1 if one.answered_by is None else one.answered_by)
-    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not recordings.is_early(one, each)]
+    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not hearing.is_early(one, each)]
     return CallRecord(
         id=one.id,
         session=one.session or None,
