@@ -65,7 +65,7 @@ def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:
     if plan.options.record:
         tx.delete_unheard(call.id, line.now)
     tx.call_goes_on(call.id, "message" if plan.options.voicemail else "ringing", line.now + MESSAGE_MS)
-    if plan.options.missed_text:
+    if plan.options.missed_text and not tx.session(call.session).is_over(line.now):
         text_callees(tx, line, call, plan, line.settings.call_missed_text)
 
 
@@ -75,12 +75,21 @@ def ended(tx: Tx, line: Line, call: Call, outcome: str, seconds: int | None = No
         _event(tx, line, call, "call.ended", came_to)
 
 
+def hung_up(tx: Tx, line: Line, id: int) -> None:
+    """Its carrier has hung up a call that rang for nobody any more, because we asked it to."""
+    call = tx.find_call(id)
+    if (plan := calling.read_plan(call.plan)) is not None:
+        missed(tx, line, call, plan, CallOutcome.CANCELED.value)
+        ended(tx, line, call, CallOutcome.CANCELED.value)
+
+
 def text_callees(tx: Tx, line: Line, call: Call, plan: Plan, words: str) -> None:
     """Text those who were called, from the mask of each, if that is possible."""
     session = tx.session(call.session)
     if not session.texts or line.carrier.inline or Channel.SMS not in line.carrier.channels:
         return
-    legs = tuple(leg for leg in session.legs if leg.position in plan.callees and _still_means(tx, leg, session, line))
+    called = tuple(leg for leg in session.legs if leg.position in plan.callees and plan.is_of(leg))
+    legs = tuple(leg for leg in called if _still_means(tx, leg, session, line))
     sessions.tell_legs(tx, session, legs, words, Kind.NOTICE, line.settings, line.now)
 
 

@@ -52,6 +52,8 @@ class Voice(Scripted):
         self.fetched: list[Recording] = []
         self.on_fetch: Exception | None = None
         self.on_delete: list[Exception] = []  #: raised one after the other
+        self.hung_up: list[str] = []
+        self.on_hang_up: list[Exception | bool] = []  #: raised or returned one after the other; then it can
 
     def verify(self, request: WebhookRequest) -> None:
         """Look at the header."""
@@ -81,6 +83,14 @@ class Voice(Scripted):
         if self.on_delete:
             raise self.on_delete.pop(0)
         self.kept.pop(recording.recording_ref, None)
+
+    def hang_up(self, carrier_ref: str) -> bool:
+        """Write it down."""
+        outcome = self.on_hang_up.pop(0) if self.on_hang_up else True
+        if isinstance(outcome, Exception):
+            raise outcome
+        self.hung_up += [carrier_ref] * outcome
+        return outcome
 
     def _close(self) -> None:
         self.closed += 1

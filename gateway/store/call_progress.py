@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.past import CallLeg
-from gateway.store.calls import CallUnit
+from gateway.past import Call, CallLeg
+from gateway.store.calls import CallUnit, call_in
 from gateway.store.db import Statement
 
 SWEEP = 50  #: calls taken as over in one unit of work at most
+RINGING = 500  #: calls looked at together at most
 
 #: Who is told late that a call was answered is told something of a call that has ended by then.
 _ANSWERED = Statement(
@@ -40,6 +41,11 @@ _GIVEN_UP = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
     "WHEN outcome <> '' THEN outcome ELSE 'unknown' END WHERE id IN (SELECT id FROM calls WHERE state <> 'ended' "
     "AND give_up_at <= :now ORDER BY give_up_at LIMIT :count) RETURNING id, session, carrier, mask, outcome"
+)
+#: Of the calls that go on (`calls_open`) those that nobody has taken.
+_RINGING = Statement(
+    "SELECT * FROM calls WHERE state <> 'ended' AND state = 'ringing' AND answered_at IS NULL AND missed_at IS NULL "
+    "AND give_up_at > 0 ORDER BY give_up_at LIMIT :count"
 )
 #: Nothing steps back: what has ended stays so, and what was told first stays told.
 _LEG = Statement(
@@ -96,6 +102,10 @@ class CallProgressUnit(CallUnit):
             of = {"session": row["session"], "carrier": row["carrier"], "mask": row["mask"] if row["session"] else ""}
             self.add_event("call.ended", now, message=row["id"], detail=row["outcome"], **of)
         return len(rows)
+
+    def ringing_calls(self) -> list[Call]:
+        """Return calls that ring, a bounded number, as far as anybody has told us."""
+        return [call_in(row) for row in self.run(_RINGING, count=RINGING)]
 
     def note_leg(self, call: int, leg: CallLeg) -> None:
         """Write down how far a callee's part of a call has come."""
