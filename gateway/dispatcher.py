@@ -22,19 +22,19 @@ from gateway.clock import Clock, now_ms
 from gateway.desk import Answered, Ask, Asks, Desk, Turned, look, turn
 from gateway.dispatching import Dispatching
 from gateway.errors import StoreUnavailable
-from gateway.hang_ups import HangUps
 from gateway.housekeeping import sweep
 from gateway.logs import log_bug
 from gateway.owner import this_process
 from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
-from gateway.recording_sweep import RecordingSweep
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
 from gateway.sending import attempt
 from gateway.settings import Settings
 from gateway.storable import storable
 from gateway.store import NEVER, Store
+from gateway.voice.hang_ups import HangUps
+from gateway.voice.sweep import RecordingSweep
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from wsgi import Client, SettableClock
 
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, RetryableSendError
-from gateway.hang_ups import HangUps
+from gateway.voice.hang_ups import HangUps
 
 NOBODY = {name: change for name, change in CHANGES.items() if name != "the call ends"}
 

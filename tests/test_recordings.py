@@ -19,12 +19,12 @@ from v1 import refused
 from voices import SOUND, Phone, Voice
 from wsgi import Client, SettableClock
 
-from gateway import recordings
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RetryableSendError
-from gateway.recording_sweep import RecordingSweep
 from gateway.store import Tx
 from gateway.store.pruning import PRUNED
+from gateway.voice import recordings
+from gateway.voice.sweep import RecordingSweep
 from gateway.web.v1.payloads import written
 
 DAY = 24 * 60

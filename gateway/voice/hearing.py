@@ -7,10 +7,10 @@ Reports come before or after the news of who took the call: what is judged waits
 
 from __future__ import annotations
 
-from gateway import calling
 from gateway.calls import RecordingKind, RecordingState
 from gateway.past import Call, RecordingKept
 from gateway.store import Tx
+from gateway.voice import policy
 
 
 def is_early(call: Call, one: RecordingKept) -> bool:
@@ -47,7 +47,7 @@ def _is_in_doubt(call: Call, one: RecordingKept) -> bool:
     """Return whether two people were connected, and it is not known if the callee is one of those in a recording."""
     if call.answered_by is not None or not one.callees:
         return False
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     return plan is None or not set(plan.callees) <= set(one.callees)
 
 

@@ -11,9 +11,6 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 
-from gateway import call_course, calling, hearing
-from gateway.call_course import Line
-from gateway.calling import Plan
 from gateway.calls import Audio, CallOutcome, Recording, RecordingKind, RecordingReport, RecordingState
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RecordingUnknown, RetryableSendError, SendError
@@ -22,6 +19,9 @@ from gateway.numbers import without_numbers
 from gateway.past import Call, RecordingKept
 from gateway.storable import storable
 from gateway.store import Store, Tx
+from gateway.voice import course, hearing, policy
+from gateway.voice.course import Line
+from gateway.voice.policy import Plan
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ LONGEST_PAUSE_MS = 6 * 3_600_000
 
 def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
     """Take a carrier's word on a recording. Of a voice message those who were called are sent the link, once."""
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if plan is None or not _is_asked_for(plan, event.kind):
         return
     first = not any(_is_message(one) for one in tx.recordings_of(call.id))
@@ -41,15 +41,15 @@ def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
     if id is None:
         return
     if event.kind is RecordingKind.VOICEMAIL:
-        call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
-        call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+        course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
+        course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
     if event.state is not RecordingState.READY:
         return
     kept = tx.recording(id)
     hearing.judge(tx, call, kept, line.now)
     if event.kind is RecordingKind.VOICEMAIL and line.public_url and first:
         link = f"{line.public_url}/recordings/{kept.key}"
-        call_course.text_callees(tx, line, call, plan, calling.joined(line.settings.call_voicemail_text, link))
+        course.text_callees(tx, line, call, plan, policy.joined(line.settings.call_voicemail_text, link))
 
 
 def _is_asked_for(plan: Plan, kind: RecordingKind) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway import calling, hearing, sessions
-from gateway.calling import UNANSWERED, Plan
+from gateway import sessions
 from gateway.calls import CallOutcome, CallProgress, CallState
 from gateway.carrier import Carrier
 from gateway.messages import Channel
@@ -17,6 +16,8 @@ from gateway.past import Call, CallLeg
 from gateway.records import Kind, Leg, Session
 from gateway.settings import Settings
 from gateway.store import Tx
+from gateway.voice import hearing, policy
+from gateway.voice.policy import UNANSWERED, Plan
 
 CALL = "call-"  #: before the key of a call in the URLs that its carrier calls
 MESSAGE_MS = 15 * 60_000  #: after which a call in which nobody answered is over, whatever nobody told us
@@ -38,7 +39,7 @@ class Line:
 
 def progress(tx: Tx, line: Line, event: CallProgress, call: Call) -> None:
     """Take a carrier's word on how a call goes on."""
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if event.callee is None:
         _of_the_whole(tx, line, event, call, plan)
     elif plan is not None and event.callee in plan.callees:
@@ -78,7 +79,7 @@ def ended(tx: Tx, line: Line, call: Call, outcome: str, seconds: int | None = No
 def hung_up(tx: Tx, line: Line, id: int) -> None:
     """Its carrier has hung up a call that rang for nobody any more, because we asked it to."""
     call = tx.find_call(id)
-    if (plan := calling.read_plan(call.plan)) is not None:
+    if (plan := policy.read_plan(call.plan)) is not None:
         missed(tx, line, call, plan, CallOutcome.CANCELED.value)
         ended(tx, line, call, CallOutcome.CANCELED.value)
 
@@ -133,7 +134,7 @@ def _of_a_callee(tx: Tx, line: Line, event: CallProgress, callee: int, call: Cal
         return
     outcomes = {leg.position: leg.outcome for leg in tx.call_legs(call.id)}
     if all(outcomes.get(position) in UNANSWERED for position in plan.callees):
-        _none_answered(tx, line, call, plan, calling.why_missed(set(outcomes.values())))
+        _none_answered(tx, line, call, plan, policy.why_missed(set(outcomes.values())))
 
 
 def _none_answered(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway import recordings
 from gateway.beside import Beside
 from gateway.carrier import Carrier
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.voice import recordings
 
 MOST = 50  #: recordings whose time is found to be over in one sweep; and as many are deleted
 

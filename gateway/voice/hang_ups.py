@@ -9,15 +9,15 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
-from gateway import call_course, calling
 from gateway.beside import Beside
-from gateway.call_course import Line
 from gateway.carrier import Carrier
 from gateway.errors import SendError
 from gateway.logs import log_bug
 from gateway.past import Call
 from gateway.settings import Settings
 from gateway.store import Store, Tx
+from gateway.voice import course, policy
+from gateway.voice.course import Line
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,14 @@ class HangUps(Beside):
                 return
             if carrier is not None and _hangs_up(carrier, call):
                 line = Line(carrier=carrier, settings=self._settings, now=now)
-                self._store.write(partial(call_course.hung_up, line=line, id=call.id))
+                self._store.write(partial(course.hung_up, line=line, id=call.id))
 
 
 def _is_for_nobody(tx: Tx, call: Call, now: int) -> bool:
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if plan is None or now >= call.at + plan.options.ring_seconds * 1000 * len(plan.callees) + SLACK_MS:
         return False
-    return not calling.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, now)
+    return not policy.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, now)
 
 
 def _hangs_up(carrier: Carrier, call: Call) -> bool:
