@@ -130,8 +130,9 @@ class RecordingReport:
     recording_ref: str = ""  #: the carrier's id of it; "" where it gives none: then its URL is
     url: str = field(default="", repr=False)  #: where the carrier keeps it: never shown to anybody
     seconds: int | None = None
-    #: Of a `CALL`, where the carrier says so: the positions of those one of whom answered. Unless one of them was
-    #: connected it holds no conversation, but what a callee heard, or a mailbox said, before that. (): it does not say.
+    #: Of a `CALL` that is recorded from when a telephone answers: the positions of those one of whom did. Unless
+    #: one of them took the call it holds no conversation, but what a callee heard, or a mailbox said, before that, and
+    #: is deleted. (): the carrier does not say, or records nobody before they take the call.
     callees: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -132,6 +132,15 @@ class Carrier(ABC):
         """
         raise NotImplementedError(f"{self.name} has no voice")
 
+    def hang_up(self, carrier_ref: str) -> bool:
+        """End a call that came in, by the reference it came with, and the ringing of those who are called.
+
+        Asked for where nobody may be connected any more: the session has ended while it rang. Return False where the
+        carrier cannot: then it rings on, for as long as it was told to. A call that is over is no error. Raises a
+        subclass of `SendError`: then it is asked again while the call rings.
+        """
+        return False
+
     def fetch_recording(self, recording: Recording) -> Audio:
         """Return a recording, read from the carrier with its credentials as it is asked for.
 

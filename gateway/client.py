@@ -74,14 +74,18 @@ class CarrierSession:
         """Send one request and return its answer, which is 2xx unless `check` is false.
 
         Takes what `requests.Session.request` takes. Raises the `SendError` that fits: see
-        `raise_for_status` for answers; no connection is `RetryableSendError`, no answer
+        `raise_for_status` for answers; no connection is `RetryableSendError`, no answer, or one that cannot be read,
         `UncertainSendError`, a URL nobody can call `CarrierMisconfigured`.
         """
         kwargs.setdefault("timeout", TIMEOUT)
-        kwargs.setdefault("allow_redirects", False)
+        later = kwargs.pop("stream", False)
         try:
-            response = self._session().request(method, url, **self._environment(url) | kwargs)
-        except _UNCALLABLE:
+            response = self._session().request(method, url, **self._environment(url) | kwargs, stream=True)
+            if not later:
+                _read(response)
+        except _UNCALLABLE as error:
+            if isinstance(_cause(error), urllib3.exceptions.InvalidHeader):  # of the answer
+                raise UncertainSendError("the answer cannot be read") from None
             raise CarrierMisconfigured("the carrier's URL or credentials cannot be put into a request") from None
         except requests.exceptions.InvalidJSONError:
             raise PermanentSendError("the message cannot be written as JSON") from None
@@ -97,10 +101,7 @@ class CarrierSession:
         For what may be large: nothing of the body is read before the first piece is asked for. Whoever has the answer
         calls its `close`. Takes and raises what `request` does; a body that breaks off raises `RetryableSendError`.
         """
-        try:
-            response = self.request("GET", url, check=False, stream=True, **kwargs)
-        except ValueError:  # requests reads where a redirect leads, even if nobody shall follow it
-            raise RetryableSendError("the answer cannot be read") from None
+        response = self.request("GET", url, check=False, stream=True, **kwargs)
         return response, _pieces(response)
 
     def _environment(self, url: str) -> dict[str, Any]:
@@ -119,12 +120,19 @@ class CarrierSession:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = requests.Session()
+            session = self._local.session = _Session()
             session.trust_env = False
             if self._bounded:
                 session.mount("https://", _Bounded())
                 session.mount("http://", _Bounded())
         return session
+
+
+class _Session(requests.Session):
+    """One that follows no redirect, nor reads where it leads: requests fails at what is no URL, whoever follows it."""
+
+    def get_redirect_target(self, resp: Response) -> None:
+        return None
 
 
 class _Bytes(io.RawIOBase):
@@ -190,13 +198,21 @@ class _Bounded(requests.adapters.HTTPAdapter):
         return manager
 
 
+def _read(response: Response) -> None:
+    """Read an answer's body. Raises what requests does, and `UncertainSendError` where it is none."""
+    try:
+        _ = response.content
+    except ValueError:  # the length of a chunk, for one
+        raise UncertainSendError("the answer cannot be read") from None
+
+
 def _pieces(response: Response) -> Iterator[bytes]:
     left = size_of(response)
     try:
         for piece in response.iter_content(PIECE):
             left = None if left is None else left - len(piece)
             yield piece
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):
         raise RetryableSendError("the answer broke off") from None
     finally:
         response.close()
@@ -265,11 +281,15 @@ def retry_after(response: Response, default: float = 1.0) -> float:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
+def _cause(error: requests.RequestException) -> object:
+    return error.args[0] if error.args else None
+
+
 def _in_our_terms(error: requests.RequestException) -> RetryableSendError:
     """Tell a request that never left (try again) from one that may have arrived (uncertain)."""
     if isinstance(error, (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)):
         return RetryableSendError("could not connect")
-    cause = error.args[0] if error.args else None
+    cause = _cause(error)
     reason = getattr(cause, "reason", cause)
     if isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)):
         return RetryableSendError("could not connect")

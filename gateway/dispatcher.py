@@ -27,13 +27,14 @@ from gateway.logs import log_bug
 from gateway.owner import this_process
 from gateway.pool_watch import PoolWatch
 from gateway.pruning import Pruner
-from gateway.recording_sweep import RecordingSweep
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Dice
 from gateway.sending import attempt
 from gateway.settings import Settings
 from gateway.storable import storable
 from gateway.store import NEVER, Store
+from gateway.voice.hang_ups import HangUps
+from gateway.voice.sweep import RecordingSweep
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Dispatcher(Dispatching):
         self._unsure = False  # whether the last turn was kept: its COMMIT may have been lost, or the answer to it
         self._pruner = Pruner(store, settings.keep_ms)
         self._pool_watch = PoolWatch(store, settings.pool_low)
-        self._recordings = RecordingSweep(store, carriers, settings)
+        self._beside = (RecordingSweep(store, carriers, settings), HangUps(store, carriers, settings))
 
     # --- what others call ---------------------------------------------------------------------------
 
@@ -108,7 +109,8 @@ class Dispatcher(Dispatching):
         if self._courier is not None:
             self._courier.stop()
         self._pool_watch.join()
-        self._recordings.join()
+        for work in self._beside:
+            work.join()
         for desk in self._desks.values():
             desk.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -139,7 +141,8 @@ class Dispatcher(Dispatching):
                 return
             if not self._stopping:
                 self._pool_watch.step(self._clock())  # beside the turns: `stop` waits for both
-                self._recordings.step(self._clock())
+                for work in self._beside:
+                    work.step(self._clock())
             self._sleep(wake_at)
 
     def _turn_or_log(self) -> int:

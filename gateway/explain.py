@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway import calling, pins
 from gateway.answers import NO_TEXTS, no_session_words
-from gateway.calling import Plan
 from gateway.carrier import Carrier
 from gateway.messages import Channel
 from gateway.records import Lease, Leg, PoolNumber
 from gateway.settings import Settings
 from gateway.store import Tx
+from gateway.voice import pins, policy
+from gateway.voice.policy import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ def _call(
     over = lease is not None and state == "expired"
     meant = replace(lease, live=False) if lease is not None and over else lease
     opted_out = lease.refusing if lease is not None else frozenset()
-    plan = calling.plan(meant, sender, number.carrier, opted_out, settings)
+    plan = policy.plan(meant, sender, number.carrier, opted_out, settings)
     reaches = _rung(meant, plan, number.carrier, opted_out)
     if isinstance(plan, Plan):
         return Fate(outcome="connected", why=_IN_WORDS["live"], words=plan.options.words, reaches=reaches)
@@ -171,7 +171,7 @@ def _asked(tx: Tx, mask: str, sender: str, settings: Settings, now: int) -> Fate
 
 
 def _rung(
-    lease: Lease | None, plan: Plan | calling.Refusal, carrier: str, opted_out: Collection[int]
+    lease: Lease | None, plan: Plan | policy.Refusal, carrier: str, opted_out: Collection[int]
 ) -> tuple[Reach, ...]:
     """Return of each other leg of a live session that carries calls whether it rings."""
     if lease is None or not lease.live or not lease.session.calls:
@@ -186,7 +186,7 @@ def _rung(
 def _why_silent(leg: Leg, rung: Collection[int], carrier: str, opted_out: Collection[int]) -> str:
     if leg.position in rung:
         return "rings"
-    return _SILENT.get(calling.why_not(leg, carrier, opted_out), "the call is refused")
+    return _SILENT.get(policy.why_not(leg, carrier, opted_out), "the call is refused")
 
 
 _SILENT = {

@@ -1,4 +1,4 @@
-"""What follows from what a carrier tells us: one function each for a message and a receipt. Calls: inbound_calls.py.
+"""What follows from what a carrier tells us: one function each for a message and a receipt. Calls: voice/turns.py.
 
 Each runs inside one durable transaction. Only when that is on disk is the carrier answered, and then the rest is
 the dispatcher's.

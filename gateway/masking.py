@@ -1,4 +1,4 @@
-"""Who reads whom: pure functions from what happened, and the session it happened in, to messages. Calls: calling.py.
+"""Who reads whom: pure functions from what happened, and the session it happened in, to messages. Calls: voice/.
 
 Everything here is about one promise: nobody but the other legs of the sender's session gets the text, each from
 the mask of *their* leg, and nobody's real number is in it.

@@ -57,7 +57,7 @@ class Opening:
     end_text: str = field(default="", repr=False)
     call_options: str = field(
         default="", repr=False
-    )  #: JSON, as `calling.CallOptions`: what the settings do not decide
+    )  #: JSON, as `voice.policy.CallOptions`: what the settings do not decide
 
 
 def open_session(tx: Tx, asked: Opening, carriers: Mapping[str, Carrier], settings: Settings, now: int) -> Opened:

@@ -49,7 +49,7 @@ class Call:
     outcome: str  #: "" until it is known; refused, or the word of a `CallOutcome`
     reason: str  #: why it was refused
     at: int  #: when it came in
-    plan: str = field(default="", repr=False)  #: how it was routed: `calling.Plan` as JSON; "": to nobody
+    plan: str = field(default="", repr=False)  #: how it was routed: `voice.policy.Plan` as JSON; "": to nobody
     pin_tries: int = 0  #: wrong ones
     answered_at: int | None = None
     answered_by: int | None = None  #: the position of the leg
@@ -83,5 +83,6 @@ class RecordingKept:
     seconds: int | None
     state: str  #: ready, absent, deleting (at the carrier), deleted, kept (the carrier does not delete it)
     key: str = field(repr=False)  #: stands in the link to it
+    callees: tuple[int, ...]  #: the positions of those of whom one's answering began it; (): nobody said
     at: int
     tries: int  #: at deleting it

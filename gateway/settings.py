@@ -17,7 +17,6 @@ from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, fi
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from gateway import values
-from gateway.call_settings import CallSettings
 from gateway.callbacks.settings import CallbackSettings
 from gateway.errors import ConfigError
 from gateway.fields import SettingRow
@@ -25,6 +24,7 @@ from gateway.fields import read_by as _text
 from gateway.fields import setting as _setting
 from gateway.keys import ApiKey, read_keys
 from gateway.remote import KEY, VARIABLES
+from gateway.voice.settings import CallSettings
 
 PREFIX = "GATEWAY_"
 SHORT_SECRET = 16  #: characters; a shorter key or token is named in a warning

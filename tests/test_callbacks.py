@@ -16,8 +16,7 @@ from receivers import OTHER_SECRET, SECRET, TAKEN, Got, Receiver, Reply, receivi
 from scripted import Scripted
 from wsgi import Client, SettableClock
 
-from gateway import inbound, inbound_calls
-from gateway.call_course import Line
+from gateway import inbound
 from gateway.callbacks.courier import Courier
 from gateway.callbacks.records import CallbackState, Draft, Verdict
 from gateway.calls import InboundCall
@@ -33,6 +32,8 @@ from gateway.records import Kind, Outgoing
 from gateway.server import courier as courier_of
 from gateway.settings import Settings
 from gateway.store import NEVER, Store
+from gateway.voice import turns
+from gateway.voice.course import Line
 from gateway.web.v1.payloads import written
 
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
@@ -548,7 +549,7 @@ def conversation(
         rung = InboundCall(carrier_ref="c", caller=ANN, called=MASK)
         store.write(lambda tx: inbound.message(tx, carrier, told, chosen, now_ms()))
         line = Line(carrier=carrier, settings=chosen, now=now_ms())
-        store.write(lambda tx: inbound_calls.call(tx, line, rung))
+        store.write(lambda tx: turns.call(tx, line, rung))
         store.write(lambda tx: tx.add_event("message.sent", now_ms(), session=opened.json()["id"], message=1))
         assert api("POST", "/v1/opt-outs", json={"participant": BOB, "mask": MASK}).status == 201
         return str(opened.json()["id"])

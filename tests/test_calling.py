@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from gateway import calling
-from gateway.calling import Plan, Refusal
 from gateway.calls import AskPin, Callee, Connect, Refuse, Screen, TakeMessage
 from gateway.errors import ConfigError
 from gateway.numbers import is_never_rung
 from gateway.past import Call
 from gateway.records import Lease, Leg, Origin, Session
 from gateway.settings import Settings, read_settings
+from gateway.voice import policy
+from gateway.voice.policy import Plan, Refusal
 
 ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 PREMIUM = "+19005550123"
@@ -41,7 +41,7 @@ def settings(**given: str) -> Settings:
 
 def plan(of: Session | None = TWO, caller: str = ANN, live: bool = True, opted_out: tuple[int, ...] = (), **given: str):
     lease = Lease(session=of, position=0, live=live, refusing=frozenset()) if of is not None else None
-    return calling.plan(lease, caller, "one", opted_out, settings(**given))
+    return policy.plan(lease, caller, "one", opted_out, settings(**given))
 
 
 # --- who is rung --------------------------------------------------------------------------------
@@ -50,12 +50,12 @@ def plan(of: Session | None = TWO, caller: str = ANN, live: bool = True, opted_o
 def test_all_others_are_rung_at_once_and_each_sees_the_mask_of_their_own_leg() -> None:
     found = plan(GROUP)
     assert isinstance(found, Plan)
-    route = calling.connect(found, GROUP, settings(), CALLBACK)
+    route = policy.connect(found, GROUP, settings(), CALLBACK)
     assert route.callees == (
         Callee(number=BOB, caller_id="+12065550192", position=1),
         Callee(number=CARL, caller_id="+12065550193", position=2),
     )
-    assert calling.connect(found, GROUP, settings(), CALLBACK, rung=(1,)).callees == route.callees[1:]
+    assert policy.connect(found, GROUP, settings(), CALLBACK, rung=(1,)).callees == route.callees[1:]
     assert (route.ring_seconds, route.limit_seconds, route.callback) == (25, 14_400, CALLBACK)
 
 
@@ -79,7 +79,7 @@ def test_whoever_is_not_connected_is_told_why_in_words_that_fit(of, caller, live
     said = settings(**{f"GATEWAY_{words.upper()}": "just so"})
     assert plan(of, caller, live, opted_out) == Refusal(reason=reason, words=getattr(settings(), words))
     lease = Lease(session=of, position=0, live=live, refusing=frozenset()) if of is not None else None
-    assert calling.plan(lease, caller, "one", opted_out, said) == Refusal(reason=reason, words="just so")
+    assert policy.plan(lease, caller, "one", opted_out, said) == Refusal(reason=reason, words="just so")
 
 
 def test_each_case_has_words_of_its_own() -> None:
@@ -135,8 +135,8 @@ STILL: dict[str, tuple[Session, Call, tuple[int, ...], int, tuple[int, ...]]] = 
 def test_who_may_still_be_connected_at_a_later_turn(
     of: Session, call: Call, opted_out: tuple[int, ...], now: int, left: tuple[int, ...]
 ) -> None:
-    found = calling.read_plan(plan(GROUP).write())
-    assert calling.still(found, of, opted_out, call, now) == left
+    found = policy.read_plan(plan(GROUP).write())
+    assert policy.still(found, of, opted_out, call, now) == left
     assert ANN not in repr(found)
 
 
@@ -161,22 +161,22 @@ def test_every_combination_of_the_options(by_settings: bool) -> None:
         on = dict(zip(SWITCHES, chosen, strict=True))
         route, found, given = _routed(on, by_settings)
         told = "It is recorded." if on["record"] else ""
-        assert route.words == calling.joined("Hello." if on["words"] else "", told)
+        assert route.words == policy.joined("Hello." if on["words"] else "", told)
         ask = "Press 1." if on["accept"] else ""
-        assert route.whisper == calling.joined("A customer." if on["whisper"] else "", told, ask)
+        assert route.whisper == policy.joined("A customer." if on["whisper"] else "", told, ask)
         assert (route.accept, route.record) == (on["accept"], on["record"])
         assert route.screens == (on["whisper"] or on["accept"] or on["record"])
         assert found.options.missed_text == on["missed_text"]
-        assert route.unanswered == calling.unanswered(found, given, CALLBACK) == _unanswered(on)
-        assert calling.screen(found, CALLBACK) == Screen(words=route.whisper, accept=route.accept, callback=CALLBACK)
-        assert calling.read_plan(found.write()) == found
+        assert route.unanswered == policy.unanswered(found, given, CALLBACK) == _unanswered(on)
+        assert policy.screen(found, CALLBACK) == Screen(words=route.whisper, accept=route.accept, callback=CALLBACK)
+        assert policy.read_plan(found.write()) == found
 
 
 def _unanswered(on: dict[str, bool]) -> TakeMessage | Refuse:
     words = "Nobody is here." if on["unanswered"] else ""
     if not on["voicemail"]:
         return Refuse(words=words)
-    said = calling.joined(words, "Speak.")
+    said = policy.joined(words, "Speak.")
     return TakeMessage(words=said, limit_seconds=60, goodbye="Bye.", callback=CALLBACK)
 
 
@@ -195,9 +195,9 @@ def _routed(on: dict[str, bool], by_settings: bool) -> tuple[Connect, Plan, Sett
     else:
         of = replace(TWO, call_options=json.dumps({n: words[n] * v if n in words else v for n, v in on.items()}))
     given = settings(**{f"GATEWAY_CALL_{name}": value for name, value in said.items() if value})
-    found = calling.plan(Lease(session=of, position=0, live=True, refusing=frozenset()), ANN, "one", (), given)
+    found = policy.plan(Lease(session=of, position=0, live=True, refusing=frozenset()), ANN, "one", (), given)
     assert isinstance(found, Plan)
-    return calling.connect(found, of, given, CALLBACK), found, given
+    return policy.connect(found, of, given, CALLBACK), found, given
 
 
 @pytest.mark.parametrize(
@@ -208,16 +208,16 @@ def _routed(on: dict[str, bool], by_settings: bool) -> tuple[Connect, Plan, Sett
     ],
 )  # fmt: skip
 def test_the_inherited_masks_ring_as_long_as_they_did(origin: Origin, given: dict[str, str], ring: int) -> None:
-    assert calling.options(replace(TWO, origin=origin), settings(**given)).ring_seconds == ring
+    assert policy.options(replace(TWO, origin=origin), settings(**given)).ring_seconds == ring
 
 
 def test_the_inherited_masks_take_the_environment_s_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_CALL_RING", "20s")
-    assert calling.options(replace(TWO, origin=Origin.MASK_API), read_settings()).ring_seconds == 20
+    assert policy.options(replace(TWO, origin=Origin.MASK_API), read_settings()).ring_seconds == 20
 
 
 def test_nobody_is_recorded_untold() -> None:
-    found = calling.plan(
+    found = policy.plan(
         Lease(session=TWO, position=0, live=True, refusing=frozenset()), ANN, "one", (),
         settings(GATEWAY_CALL_RECORD="1").model_copy(update={"call_record_msg": " "}),
     )  # fmt: skip
@@ -233,11 +233,11 @@ def test_nobody_is_recorded_untold() -> None:
     ],
 )  # fmt: skip
 def test_why_nobody_answered(outcomes: set[str], why: str) -> None:
-    assert calling.why_missed(outcomes) == why
+    assert policy.why_missed(outcomes) == why
 
 
 def test_the_question_for_a_pin_says_the_how_manieth_it_is() -> None:
-    first, second = (calling.ask_pin(n, settings(), CALLBACK) for n in (1, 2))
+    first, second = (policy.ask_pin(n, settings(), CALLBACK) for n in (1, 2))
     assert first == AskPin(words=settings().call_pin_msg, most_digits=15, callback=f"{CALLBACK}?try=1")
     assert second == AskPin(words=settings().call_pin_wrong_msg, most_digits=15, callback=f"{CALLBACK}?try=2")
-    assert calling.ask_pin(1, settings(), "").callback == ""
+    assert policy.ask_pin(1, settings(), "").callback == ""

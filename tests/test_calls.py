@@ -738,9 +738,9 @@ def test_who_texted_stop_is_not_rung_and_hears_so_when_calling(client: Client, s
 
 @pytest.mark.both_databases
 def test_a_call_takes_few_statements(client: Client, store: Store) -> None:
-    from gateway import inbound_calls
-    from gateway.call_course import Line
     from gateway.calls import Connect, InboundCall
+    from gateway.voice import turns
+    from gateway.voice.course import Line
 
     open_(client)
     line = Line(
@@ -753,7 +753,7 @@ def test_a_call_takes_few_statements(client: Client, store: Store) -> None:
         run, run_many = tx._run, tx._run_many
         tx._run = lambda statement, params: (ran.append(statement), run(statement, params))[1]
         tx._run_many = lambda statement, many: (ran.append(statement), run_many(statement, many))[1]
-        route = inbound_calls.call(tx, line, InboundCall(carrier_ref="c-1", caller=ANN, called=ANNS))
+        route = turns.call(tx, line, InboundCall(carrier_ref="c-1", caller=ANN, called=ANNS))
         tx.catch_up()
         return route
 

@@ -119,6 +119,38 @@ def test_an_answer_that_breaks_off_leaves_it_uncertain(answer: bytes) -> None:
         CarrierSession().post(where, data=b"x")
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+UNREADABLE = {
+    "a chunk of -5 bytes": CHUNKED + b"-5\r\nabc\r\n0\r\n\r\n",
+    "a chunk of zz bytes": CHUNKED + b"zz\r\nabc\r\n0\r\n\r\n",
+    "a chunk of no length": CHUNKED + b"\r\nabc\r\n0\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3, 5\r\n\r\nhello",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+    "no status": b"HTTP/1.1 abc OK\r\n\r\n",
+    "no HTTP": b"SSH-2.0-x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_answer_that_cannot_be_read_leaves_it_uncertain(answer: bytes, bounded: bool) -> None:
+    session = CarrierSession(proxies=False, bounded=bounded)
+    with answering(answer) as where, pytest.raises(UncertainSendError):
+        session.post(where, data=b"x")
+    with answering(b"HTTP/1.1 204 No Content\r\n\r\n") as where:
+        assert session.post(where, data=b"x").status_code == 204
+
+
+@pytest.mark.parametrize("location", [b"https://[", b"https://\xff\xfe", b"http://x:99999999/", b"nope:nope", b""])
+def test_where_a_redirect_leads_is_not_even_read(location: bytes) -> None:
+    answer = b"HTTP/1.1 307 Moved\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location
+    with answering(answer) as where, pytest.raises(PermanentSendError) as caught:
+        CarrierSession(proxies=False).post(where, data=b"x")
+    assert caught.value.code == "307"
+    with answering(answer) as where:
+        assert CarrierSession(proxies=False).download(where)[0].status_code == 307
+
+
 def test_no_answer_in_time_leaves_it_uncertain() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UncertainSendError):
         CarrierSession().get(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=(3, 0.05))
@@ -202,18 +234,16 @@ def test_a_download_is_read_as_it_comes_in_and_may_be_left() -> None:
 
 
 def test_a_download_that_breaks_off_can_be_tried_again() -> None:
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") as where:
-        _, pieces = CarrierSession(proxies=False).download(where)
-        with pytest.raises(RetryableSendError):
-            list(pieces)
+    for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", UNREADABLE["a chunk of -5 bytes"]):
+        with answering(answer) as where:
+            _, pieces = CarrierSession(proxies=False).download(where)
+            with pytest.raises(RetryableSendError):
+                list(pieces)
 
 
 def test_a_download_s_redirect_is_returned_wherever_it_leads() -> None:
     with answering(b"HTTP/1.1 302 Found\r\nLocation: https://x/\r\nContent-Length: 0\r\n\r\n") as where:
         assert CarrierSession(proxies=False).download(where)[0].status_code == 302
-    nowhere = b"HTTP/1.1 302 Found\r\nLocation: https://[\r\nContent-Length: 0\r\n\r\n"
-    with answering(nowhere) as where, pytest.raises(RetryableSendError):
-        CarrierSession(proxies=False).download(where)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from itertools import product
 import pytest
 from scripted import Scripted
 
-from gateway import explain, inbound, inbound_calls, opening, sessions
-from gateway.call_course import Line
+from gateway import explain, inbound, opening, sessions
 from gateway.calls import Connect, InboundCall
 from gateway.masking import system_text
 from gateway.messages import Channel, InboundMessage
@@ -16,6 +15,8 @@ from gateway.opening import Opening, Person
 from gateway.records import Session
 from gateway.settings import read_settings
 from gateway.store import Store, Tx
+from gateway.voice import turns
+from gateway.voice.course import Line
 
 pytestmark = pytest.mark.both_databases
 
@@ -71,7 +72,7 @@ def _compare(store: Store, told: explain.Explanation, mask: str, sender: str, no
         notices = "SELECT recipient, text FROM outbox WHERE id > :id AND kind = 'notice' AND state = 'queued'"
         seen["told"] = [(row["recipient"], row["text"]) for row in tx.query(notices, id=first)]
         event = InboundCall(carrier_ref="y", caller=sender, called=mask)
-        route = inbound_calls.call(tx, Line(carrier=carrier, settings=SETTINGS, now=now), event)
+        route = turns.call(tx, Line(carrier=carrier, settings=SETTINGS, now=now), event)
         seen["call words"] = route.words
         seen["rung"] = {callee.number for callee in route.callees} if isinstance(route, Connect) else set()
         raise Undo

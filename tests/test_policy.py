@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway import calling, masking, numbers, pacing, retry
+from gateway import masking, numbers, pacing, retry
 from gateway.calls import InboundCall
 from gateway.errors import (
     CarrierMisconfigured,
@@ -28,6 +28,7 @@ from gateway.records import Kind, Lease, Leg, Message, MessageState, Origin, Ses
 from gateway.retry import CLOSED, Attempt, Circuit, Expired, Held, Reach
 from gateway.settings import read_settings
 from gateway.storable import storable
+from gateway.voice import policy
 
 ANN, BOB, CARL = "+12065550101", "+12065550102", "+12065550103"
 
@@ -118,9 +119,9 @@ def test_no_repr_shows_a_number_a_text_or_a_token() -> None:
     request = WebhookRequest(url="http://x/t0ken", headers={"authorization": "t0ken"}, body=b"hello")
     call = InboundCall(carrier_ref="1", caller=ANN, called=BOB)
     lease = Lease(session=GROUP, position=0, live=True, refusing=frozenset())
-    plan = calling.plan(lease, ANN, "one", (), read_settings(GATEWAY_CALL_WORDS="hello"))
-    assert isinstance(plan, calling.Plan)
-    route = calling.connect(plan, GROUP, read_settings(), "http://x/t0ken")
+    plan = policy.plan(lease, ANN, "one", (), read_settings(GATEWAY_CALL_WORDS="hello"))
+    assert isinstance(plan, policy.Plan)
+    route = policy.connect(plan, GROUP, read_settings(), "http://x/t0ken")
     shown = repr((message, outbound, request, call, plan, route, lease, masking.relay(message, lease)))
     assert not any(secret in shown for secret in (ANN, BOB, CARL, "hello", "http://x/1", "t0ken"))
     assert "carrier_ref='1'" in shown

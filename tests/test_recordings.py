@@ -9,6 +9,7 @@ import string
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -18,12 +19,12 @@ from v1 import refused
 from voices import SOUND, Phone, Voice
 from wsgi import Client, SettableClock
 
-from gateway import recordings
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RetryableSendError
-from gateway.recording_sweep import RecordingSweep
 from gateway.store import Tx
 from gateway.store.pruning import PRUNED
+from gateway.voice import recordings
+from gateway.voice.sweep import RecordingSweep
 from gateway.web.v1.payloads import written
 
 DAY = 24 * 60
@@ -345,6 +346,73 @@ def test_a_recording_told_of_before_the_conversation_is_ready_once_there_was_one
     assert [one["state"] for one in last(client)["recordings"]] == ["ready"]
     assert client("GET", path).status == 200
     assert [kind for kind, _ in events(client)] == ["call.connected", "call.answered", "recording.ready"]
+
+
+#: What is told of a call whose callees are rung one after the other, each recorded: the second takes it.
+TOLD_OF_A_GROUP: dict[str, Callable[[Phone], Any]] = {
+    "first": lambda phone: phone.report("recording", ref="rec-1", callees=[1]),
+    "second": lambda phone: phone.report("recording", ref="rec-2", callees=[2]),
+    "taken": lambda phone: phone.step("screened", 2, digits="1"),
+    "over": lambda phone: phone.step("dialled", connected=True),
+}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [order for order in permutations(TOLD_OF_A_GROUP) if "over" in (order[0], order[-1])],
+    ids=" ".join,
+)
+def test_what_was_recorded_of_a_callee_who_did_not_take_the_call_is_deleted_and_never_played(
+    client: Client, voice: Voice, told: tuple[str, ...]
+) -> None:
+    voice.kept["rec-2"] = list(SOUND)
+    open_(client, ANN, BOB, CARL, calls={"record": True, "accept": True})
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("dialled", rung=[1])[0] == "Connect"
+    numbers = {ref: n for n, ref in enumerate((one for one in told if one in ("first", "second")), 1)}
+    for at, word in enumerate(told, 1):
+        TOLD_OF_A_GROUP[word](phone)
+        path = f"/v1/calls/{last(client)['id']}/recordings"
+        assert client("GET", f"{path}/{numbers['first']}").status == 404
+        assert client("GET", f"{path}/{numbers['second']}").status == (
+            200 if {"taken", "second"} <= {*told[:at]} else 404
+        )
+    assert (voice.fetched[-1].recording_ref, last(client)["answered_by"]) == ("rec-2", CARL)
+    states = {one["n"]: one["state"] for one in last(client)["recordings"]}
+    assert states == {numbers["first"]: "deleting", numbers["second"]: "ready"}
+    sweep(client)
+    assert [*voice.kept] == ["rec-2"]
+    assert [kind for kind, _ in events(client) if kind[:9] == "recording"] == ["recording.ready", "recording.deleted"]
+
+
+@pytest.mark.both_databases
+def test_who_took_a_recorded_call_may_be_told_after_its_end(client: Client, voice: Voice) -> None:
+    """Until then a recording of some who were rung may be of a mailbox; one of all of them is of whoever did."""
+    open_(client, ANN, BOB, CARL, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    for ref, callees in (("rec-1", [1]), ("rec-2", [2]), ("rec-3", [1, 2]), ("rec-4", [])):
+        phone.report("recording", ref=ref, callees=callees)
+    for _ in range(2):
+        phone.step("dialled", connected=True)
+    assert [(one["n"], one["state"]) for one in last(client)["recordings"]] == [(3, "ready"), (4, "ready")]
+    refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 404, "recording-unknown")
+    for _ in range(2):
+        phone.tell("ended", 2, outcome="completed", seconds=9)
+    assert [one["state"] for one in last(client)["recordings"]] == ["deleting", "ready", "ready", "ready"]
+    assert [kind for kind, _ in events(client)].count("recording.ready") == 3
+    phone.report("recording", ref="rec-5", callees=[1])
+    phone.report("recording", ref="rec-6", callees=[2])
+    assert [one["state"] for one in last(client)["recordings"]][4:] == ["deleting", "ready"]
+
+
+def test_what_is_said_of_a_recording_counts_from_when_there_is_one(client: Client) -> None:
+    open_(client, ANN, BOB, CARL, calls={"record": True})
+    phone = Phone(client, ANN, ANNS)
+    event = {"type": "recording", "carrier_ref": "c-1", "kind": "recording", "recording_ref": "rec-1"}
+    for state, callees in (("absent", [2]), ("ready", [1])):
+        assert phone.post(phone.url("recording"), event | {"state": state, "callees": callees}).status == 200
+    phone.tell("answered", 2)
+    assert [one["state"] for one in last(client)["recordings"]] == ["deleting"]
 
 
 @pytest.mark.parametrize(("kind", "option"), [("voicemail", "record"), ("recording", "voicemail")])

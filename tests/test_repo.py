@@ -45,7 +45,7 @@ DOORS = {
         "gateway/callbacks/settings.py",
         "gateway/settings.py",
         "gateway/wording.py",
-        "gateway/call_settings.py",
+        "gateway/voice/settings.py",
         "gateway/carrier.py",
         "gateway/plugins.py",
     ],

@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from gateway import values
-from gateway.call_settings import CallSettings
 from gateway.errors import ConfigError
 from gateway.keys import Role
 from gateway.settings import Settings, load_dotenv_file, read_settings, settings_table
+from gateway.voice.settings import CallSettings
 
 LONG = "a-word-of-more-than-16-letters"
 

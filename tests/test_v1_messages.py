@@ -11,14 +11,15 @@ from invariants import broken
 from scripted import Scripted
 from wsgi import Answer, Client, SettableClock
 
-from gateway import inbound, inbound_calls, sessions
-from gateway.call_course import Line
+from gateway import inbound, sessions
 from gateway.calls import InboundCall
 from gateway.dispatcher import Dispatcher
 from gateway.errors import PermanentSendError, RetryableSendError
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage
 from gateway.records import Leg, Origin
 from gateway.store import Tx
+from gateway.voice import turns
+from gateway.voice.course import Line
 
 MASK, OTHER_MASK = "+12065550199", "+12065550198"
 ANN, BOB, EVE = "+12065550101", "+12065550102", "+12065550166"
@@ -57,7 +58,7 @@ class Bench:
     def call(self, caller: str, mask: str = MASK, ref: str = "call-1") -> None:
         event = InboundCall(carrier_ref=ref, caller=caller, called=mask)
         line = Line(carrier=self.carrier, settings=self.settings, now=self.clock())
-        self.write(lambda tx: inbound_calls.call(tx, line, event))
+        self.write(lambda tx: turns.call(tx, line, event))
 
     def receipt(self, ref: str, status: DeliveryStatus, detail: str = "", code: str = "") -> None:
         event = DeliveryReceipt(carrier_ref=ref, status=status, detail=detail, code=code)

@@ -191,7 +191,8 @@ def test_a_call_is_the_same_in_both_languages(rung: str, play: str, carrier: Sig
         assert swml.heard == cxml.heard, route
         assert swml.connected == cxml.connected, route
         assert swml.recorded == cxml.recorded, route
-        assert swml.connected or swml.kept_waiting == cxml.kept_waiting, route
+        turns = len({callee.caller_id for callee in route.callees})  # in cXML; each needs time to take the call
+        assert swml.connected or cxml.kept_waiting == max(swml.kept_waiting, 15 * turns), route
         assert_core_knows(route, cores, swml)
         for scene in scenes:
             assert_masked(route, scene)
@@ -244,12 +245,14 @@ def test_who_stays_on_the_line_after_a_conversation_is_connected_to_nobody_else(
     assert scene.connected == [BOB]
 
 
-def test_those_rung_one_after_the_other_share_the_time(carrier: SignalWire) -> None:
+@pytest.mark.parametrize(("asked", "waited"), [(25, 45), (60, 60), (12, 36)])
+def test_those_rung_one_after_the_other_share_the_time(asked: int, waited: int, carrier: SignalWire) -> None:
+    """But each has time to take the call, as far as it is to ring that long at all."""
     for callback in ("", URL):
-        route = Connect(callees=RUNG["three"], ring_seconds=25, callback=callback)
+        route = Connect(callees=RUNG["three"], ring_seconds=asked, callback=callback)
         scene = scene_of(route, PLAYS["nobody stirs"])
         played(carrier, "cxml", scene, route)
-        assert scene.kept_waiting == 24
+        assert scene.kept_waiting == waited
         assert {who for who, seen in scene.seen.items() if seen} == {BOB, CARL, DORA}
 
 

@@ -52,6 +52,8 @@ class Voice(Scripted):
         self.fetched: list[Recording] = []
         self.on_fetch: Exception | None = None
         self.on_delete: list[Exception] = []  #: raised one after the other
+        self.hung_up: list[str] = []
+        self.on_hang_up: list[Exception | bool] = []  #: raised or returned one after the other; then it can
 
     def verify(self, request: WebhookRequest) -> None:
         """Look at the header."""
@@ -82,6 +84,14 @@ class Voice(Scripted):
             raise self.on_delete.pop(0)
         self.kept.pop(recording.recording_ref, None)
 
+    def hang_up(self, carrier_ref: str) -> bool:
+        """Write it down."""
+        outcome = self.on_hang_up.pop(0) if self.on_hang_up else True
+        if isinstance(outcome, Exception):
+            raise outcome
+        self.hung_up += [carrier_ref] * outcome
+        return outcome
+
     def _close(self) -> None:
         self.closed += 1
 
@@ -99,7 +109,8 @@ def _event(one: dict[str, Any], query: dict[str, str]) -> Event:
         outcome = CallOutcome(one["outcome"]) if "outcome" in one else None
         return CallProgress(**one | {"state": CallState(one["state"]), "outcome": outcome})
     if kind == "recording":
-        return RecordingReport(**one | {"kind": RecordingKind(one["kind"]), "state": RecordingState(one["state"])})
+        words = {"kind": RecordingKind(one["kind"]), "state": RecordingState(one["state"])}
+        return RecordingReport(**one | words | {"callees": tuple(one.get("callees", ()))})
     raise WebhookMalformed("of no kind")
 
 

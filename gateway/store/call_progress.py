@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.past import CallLeg
-from gateway.store.calls import CallUnit
+from gateway.past import Call, CallLeg
+from gateway.store.calls import CallUnit, call_in
 from gateway.store.db import Statement
 
 SWEEP = 50  #: calls taken as over in one unit of work at most
+RINGING = 500  #: calls looked at together at most
 
 #: Who is told late that a call was answered is told something of a call that has ended by then.
 _ANSWERED = Statement(
@@ -15,6 +16,9 @@ _ANSWERED = Statement(
     "state = CASE WHEN state = 'ended' THEN state ELSE 'answered' END, "
     "outcome = CASE WHEN state = 'ended' THEN 'completed' ELSE outcome END "
     "WHERE id = :id AND answered_at IS NULL AND missed_at IS NULL AND plan <> '' RETURNING id"
+)
+_ANSWERED_BY = Statement(
+    "UPDATE calls SET answered_by = :by WHERE id = :id AND answered_by IS NULL AND answered_at IS NOT NULL RETURNING id"
 )
 _MISSED = Statement(
     "UPDATE calls SET missed_at = :now, outcome = :outcome, seconds = NULL "
@@ -27,7 +31,6 @@ _REFINE = Statement(
 _AFTERWARDS = Statement(
     "UPDATE calls SET state = :state, give_up_at = :give_up_at WHERE id = :id AND state = 'ringing'"
 )
-_BY = Statement("UPDATE calls SET answered_by = :by WHERE id = :id AND answered_by IS NULL AND answered_at IS NOT NULL")
 _ENDED = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
     "WHEN outcome <> '' THEN outcome ELSE :outcome END, seconds = CASE WHEN answered_at IS NOT NULL THEN "
@@ -38,6 +41,11 @@ _GIVEN_UP = Statement(
     "UPDATE calls SET state = 'ended', ended_at = :now, outcome = CASE WHEN answered_at IS NOT NULL THEN 'completed' "
     "WHEN outcome <> '' THEN outcome ELSE 'unknown' END WHERE id IN (SELECT id FROM calls WHERE state <> 'ended' "
     "AND give_up_at <= :now ORDER BY give_up_at LIMIT :count) RETURNING id, session, carrier, mask, outcome"
+)
+#: Of the calls that go on (`calls_open`) those that nobody has taken.
+_RINGING = Statement(
+    "SELECT * FROM calls WHERE state <> 'ended' AND state = 'ringing' AND answered_at IS NULL AND missed_at IS NULL "
+    "AND give_up_at > 0 ORDER BY give_up_at LIMIT :count"
 )
 #: Nothing steps back: what has ended stays so, and what was told first stays told.
 _LEG = Statement(
@@ -61,11 +69,11 @@ class CallProgressUnit(CallUnit):
 
     def call_answered(self, id: int, by: int | None, now: int) -> bool:
         """Write down that two people are connected (`by`: the callee's position); return whether that is news."""
-        if self.run(_ANSWERED, id=id, by=by, now=now):
-            return True
-        if by is not None:
-            self.run(_BY, id=id, by=by)
-        return False
+        return bool(self.run(_ANSWERED, id=id, by=by, now=now))
+
+    def call_answered_by(self, id: int, by: int) -> bool:
+        """Write down who took a call that somebody did; return whether that is news."""
+        return bool(self.run(_ANSWERED_BY, id=id, by=by))
 
     def call_missed(self, id: int, outcome: str, now: int) -> bool:
         """Write down that nobody answers, and how that came; return whether that is news."""
@@ -94,6 +102,10 @@ class CallProgressUnit(CallUnit):
             of = {"session": row["session"], "carrier": row["carrier"], "mask": row["mask"] if row["session"] else ""}
             self.add_event("call.ended", now, message=row["id"], detail=row["outcome"], **of)
         return len(rows)
+
+    def ringing_calls(self) -> list[Call]:
+        """Return calls that ring, a bounded number, as far as anybody has told us."""
+        return [call_in(row) for row in self.run(_RINGING, count=RINGING)]
 
     def note_leg(self, call: int, leg: CallLeg) -> None:
         """Write down how far a callee's part of a call has come."""

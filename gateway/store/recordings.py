@@ -12,10 +12,11 @@ from gateway.store.db import Row, Statement
 
 #: A report may come twice, and that there is one after a report that there is none.
 _NOTE = Statement(
-    "INSERT INTO recordings (call, kind, ref, url, seconds, state, key, at, tries, try_at) "
-    "VALUES (:call, :kind, :ref, :url, :seconds, :state, :key, :now, 0, 0) "
+    "INSERT INTO recordings (call, kind, ref, url, seconds, state, key, callees, at, tries, try_at) "
+    "VALUES (:call, :kind, :ref, :url, :seconds, :state, :key, :callees, :now, 0, 0) "
     "ON CONFLICT (call, kind, ref) DO UPDATE SET state = excluded.state, url = excluded.url, "
-    "seconds = excluded.seconds, at = excluded.at WHERE recordings.state = 'absent' AND excluded.state = 'ready' "
+    "seconds = excluded.seconds, callees = excluded.callees, at = excluded.at "
+    "WHERE recordings.state = 'absent' AND excluded.state = 'ready' "
     "RETURNING id"
 )
 _OF_CALL = Statement("SELECT * FROM recordings WHERE call = :call ORDER BY id")
@@ -52,8 +53,8 @@ _GONE = Statement(
 class RecordingUnit(CallProgressUnit):
     """What a unit of work can do with recordings."""
 
-    def note_recording(self, call: int, report: RecordingReport, ref: str, key: str, now: int) -> bool:
-        """Write down a carrier's word on a recording, known by `ref`; return whether that is news.
+    def note_recording(self, call: int, report: RecordingReport, ref: str, key: str, now: int) -> int | None:
+        """Write down a carrier's word on a recording, known by `ref`; return its id, None if that is no news.
 
         `key` is a new one's.
         """
@@ -66,9 +67,10 @@ class RecordingUnit(CallProgressUnit):
             seconds=report.seconds,
             state=report.state.value,
             key=key,
+            callees=",".join(map(str, report.callees)),
             now=now,
         )
-        return bool(rows)
+        return int(rows[0]["id"]) if rows else None
 
     def recordings_of(self, call: int) -> list[RecordingKept]:
         """Return the recordings of a call, in the order they came."""
@@ -126,6 +128,7 @@ def _kept(row: Row) -> RecordingKept:
         seconds=row["seconds"],
         state=row["state"],
         key=row["key"],
+        callees=tuple(map(int, filter(None, row["callees"].split(",")))),
         at=row["at"],
         tries=row["tries"],
     )

@@ -1,4 +1,4 @@
-"""The migration that calls need, as people use them: their course, their recordings, PINs."""
+"""The migrations that calls need, as people use them: their course, their recordings, PINs."""
 
 from __future__ import annotations
 
@@ -45,4 +45,9 @@ CREATE TABLE pin_tries (
     mask TEXT NOT NULL, caller TEXT NOT NULL, wrong BIGINT NOT NULL, since BIGINT NOT NULL,
     locked_until BIGINT NOT NULL, PRIMARY KEY (mask, caller));
 CREATE INDEX pin_tries_since ON pin_tries (since);
+"""
+
+WHOSE_RECORDINGS = """
+-- the positions of those of whom one's answering began a recording (`1,2`): '' where nobody said
+ALTER TABLE recordings ADD COLUMN callees TEXT NOT NULL DEFAULT '';
 """

@@ -12,11 +12,13 @@ import pytest
 
 from gateway.calls import Callee, Connect, InboundCall, Refuse
 from gateway.carrier import Carrier
+from gateway.errors import SendError
 from gateway.messages import Channel, InboundMessage, OutboundMessage, WebhookResponse
-from gateway.testing.cases import MESSAGE, Acknowledges, Answers
-from gateway.testing.kit import Kit, digits
+from gateway.testing.cases import MESSAGE, Acknowledges, Answers, HttpAnswer
+from gateway.testing.kit import Kit, assert_private, digits, outcome_of, secrets_of
+from gateway.testing.send_checks import assert_polite
 from gateway.testing.webhook_checks import DIFFICULT_TEXT
-from gateway.testing.wire import Wire, strings
+from gateway.testing.wire import FAILURES, Wire, strings
 
 _Event = TypeVar("_Event")
 
@@ -26,8 +28,14 @@ CALLEES = (
 )
 
 
+HANG_UPS: dict[str, HttpAnswer | Exception] = {
+    **{str(status): HttpAnswer(status, body="{}") for status in (200, 401, 403, 429, 500, 503)},
+    **FAILURES,
+}
+
+
 class CallChecks(Kit):
-    """`answer_call`, and `acknowledge` with replies."""
+    """`answer_call`, `hang_up`, and `acknowledge` with replies."""
 
     def test_has_voice_if_and_only_if_it_answers(self, carrier: Carrier) -> None:
         voice = Channel.VOICE in carrier.channels
@@ -60,6 +68,20 @@ class CallChecks(Kit):
             assert any(one_space(DIFFICULT_TEXT) in one_space(said) for said in spoken(answer)), "other words are said"
             real = digits(call.caller)
             assert len(real) < 7 or real not in digits(answer.body), "the caller's real number is in the answer"
+
+    @pytest.mark.parametrize("answer", HANG_UPS.values(), ids=HANG_UPS)
+    def test_hangs_up_in_our_terms(self, carrier: Carrier, answer: HttpAnswer | Exception) -> None:
+        """A call that is said to be over, and rings on, is not looked at any more."""
+        with Wire(answer) as wire:
+            outcome = outcome_of(lambda: carrier.hang_up("c-0001"))
+        for request in wire.requests:
+            assert_polite(request)
+        said = isinstance(answer, HttpAnswer) and answer.status < 300
+        assert isinstance(outcome, (bool, SendError)), f"{outcome!r:.200} is neither whether it can nor why not"
+        assert outcome is not True or (said and wire.requests), "nobody has said that the call is over"
+        if isinstance(outcome, SendError):
+            assert not said, f"the carrier has hung up, and it became {outcome!r:.200}"
+            assert_private(outcome, secrets_of(carrier.settings))
 
     def test_acknowledges_with_replies_exactly(self, carrier: Carrier, acknowledged: Acknowledges) -> None:
         with Wire():

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.call_course import CALL
 from gateway.calls import CallProgress, CallStep, RecordingReport
 from gateway.carrier import Carrier, Event
 from gateway.errors import WebhookRejected
 from gateway.messages import DeliveryReceipt, WebhookRequest
+from gateway.voice.course import CALL
 from gateway.web.auth import equal
 from gateway.web.context import Context
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import bottle
 
-from gateway import recordings
 from gateway.errors import RecordingUnknown, SendError
 from gateway.past import Call, RecordingKept
 from gateway.store import Tx
+from gateway.voice import recordings
 from gateway.web.context import Context
 from gateway.web.errors import Failures
 from gateway.web.streams import open_stream

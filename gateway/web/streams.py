@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from gateway import recordings
 from gateway.calls import Audio
 from gateway.errors import RetryableSendError
 from gateway.past import Call, RecordingKept
+from gateway.voice import recordings
 from gateway.web.context import Context
 
 _AUDIO = re.compile(r"(audio|video)/[a-z0-9.+-]{1,40}")

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import bottle
 
-from gateway import call_course, inbound, inbound_calls, recordings
-from gateway.call_course import Line
+from gateway import inbound
 from gateway.calls import CallProgress, CallRoute, CallStep, InboundCall, RecordingReport, Refuse
 from gateway.carrier import Carrier
 from gateway.errors import StoreUnavailable, WebhookMalformed, WebhookRejected
@@ -23,6 +22,8 @@ from gateway.numbers import without_numbers
 from gateway.records import Message
 from gateway.sending import to_carrier
 from gateway.store import Tx
+from gateway.voice import course, recordings, turns
+from gateway.voice.course import Line
 from gateway.web.admission import Admitted, KeyRejected, admit
 from gateway.web.bodies import read_body, read_headers
 from gateway.web.context import Context
@@ -143,7 +144,7 @@ def _follow(tx: Tx, line: Line, admitted: Admitted) -> _Taken:
             if not inbound.receipt(tx, carrier, event, settings, now):
                 taken.early.append(event)
         elif isinstance(event, InboundCall):
-            taken.routes.append((event, inbound_calls.call(tx, line, event)))
+            taken.routes.append((event, turns.call(tx, line, event)))
         else:
             _go_on(tx, line, event, admitted, taken)
     return taken
@@ -156,10 +157,10 @@ def _go_on(
     name = line.carrier.name
     call = tx.call_by_key(name, admitted.key) if admitted.key else tx.call_by_ref(name, event.carrier_ref)
     if isinstance(event, CallStep):
-        route = inbound_calls.step(tx, line, event, call, admitted.attempt) if call is not None else Refuse()
+        route = turns.step(tx, line, event, call, admitted.attempt) if call is not None else Refuse()
         taken.routes.append((event, route))
     elif call is not None and isinstance(event, CallProgress):
-        call_course.progress(tx, line, event, call)
+        course.progress(tx, line, event, call)
     elif call is not None and isinstance(event, RecordingReport):
         recordings.report(tx, line, event, call)
 

@@ -50,6 +50,7 @@ from gateway.client import raise_for_status
 from gateway.numbers import e164, party
 
 URL = "https://api.acme.example/messages"
+CALLS = "https://api.acme.example/calls/"
 RECORDINGS = "https://api.acme.example/recordings/"
 STATUSES = {"delivered": DeliveryStatus.DELIVERED, "failed": DeliveryStatus.UNDELIVERED}
 
@@ -131,6 +132,10 @@ class Acme(Carrier):
         response, chunks = self.http.download(recording.url, headers=self.authorization())
         raise_for_status(response)
         return Audio(chunks=chunks, close=response.close)
+
+    def hang_up(self, carrier_ref: str) -> bool:
+        self.http.request("DELETE", CALLS + carrier_ref, headers=self.authorization())
+        return True
 
     def delete_recording(self, recording: Recording) -> None:
         url = RECORDINGS + recording.recording_ref

@@ -123,10 +123,12 @@ class CxmlPlayer:
         """
         if winner is None:
             self.scene.kept_waiting += int(verb.attrib["timeout"])
-        elif "record" in verb.attrib:
+        else:
+            self.scene.recorded += [f"call of {winner.text}"] * ("record" in verb.attrib)
+        if answered and "record" in verb.attrib:
             assert verb.attrib["record"] == "record-from-answer-dual"
-            self.scene.recorded.append(f"call of {winner.text}")
-            told = {"RecordingSid": "rec-1", "RecordingUrl": "https://example.signalwire.com/rec-1"}
+            reference = "rec-1" if winner is not None else "rec-of-nobody"  # what it recorded may be a mailbox
+            told = {"RecordingSid": reference, "RecordingUrl": f"https://example.signalwire.com/{reference}"}
             self.post(verb.attrib["recordingStatusCallback"], CALLER, RecordingStatus="completed", **told)
         if "action" in verb.attrib:
             self.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway import (
     Carrier,
     Connect,
     Event,
+    RecordingKind,
     RecordingReport,
     Refuse,
     Screen,
@@ -115,12 +117,18 @@ class Core:
         """Return what the core knows of the call in the end."""
         steps = [event for event in self.events if isinstance(event, CallStep)]
         progress = [event for event in self.events if isinstance(event, CallProgress)]
+        accepted = {step.callee for step in steps if step.step is Step.SCREENED and step.digits == "1"}
         return {
-            "accepted by": {step.callee for step in steps if step.step is Step.SCREENED and step.digits == "1"},
+            "accepted by": accepted,
             "answered": {one.callee for one in progress if one.state is CallState.ANSWERED},
-            "reports": {(report.kind, report.state) for report in self.reports},
+            "reports": {(one.kind, one.state) for one in self.reports if not self._is_nobodys(one, accepted)},
             "over": any(step.step is Step.DIALLED for step in steps),
         }
+
+    def _is_nobodys(self, report: RecordingReport, accepted: Collection[int | None]) -> bool:
+        """Return whether nobody whose answering began a recording of a call has pressed 1 in it."""
+        asked = isinstance(self.route, Connect) and self.route.accept and report.kind is RecordingKind.CALL
+        return asked and not (set(report.callees) & set(accepted) if report.callees else accepted)
 
 
 def _message(route: CallRoute) -> TakeMessage:

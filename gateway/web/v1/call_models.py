@@ -6,10 +6,10 @@ from typing import Literal, cast
 
 from pydantic import Field
 
-from gateway import calling, recordings
 from gateway.past import Call as Record
 from gateway.past import CallLeg, RecordingKept
 from gateway.store import Tx
+from gateway.voice import hearing, policy, recordings
 from gateway.web.v1.people import Participant, ParticipantNumber
 from gateway.web.v1.types import E164, Output, Time
 
@@ -72,10 +72,10 @@ class CallRecord(Output):
 
 def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
     """Return a call as v1 shows it at `now` (ms UTC), where recordings are kept for `keep_ms` (0: for ever)."""
-    plan = calling.read_plan(one.plan)
+    plan = policy.read_plan(one.plan)
     people = plan.people if plan is not None else {}  # as they were: somebody else may have taken a place since
     by = people.get(-1 if one.answered_by is None else one.answered_by)
-    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not recordings.is_early(one, each)]
+    kept = [(n, each) for n, each in enumerate(tx.recordings_of(one.id), 1) if not hearing.is_early(one, each)]
     return CallRecord(
         id=one.id,
         session=one.session or None,
@@ -97,7 +97,7 @@ def shown(tx: Tx, one: Record, keep_ms: int, now: int) -> CallRecord:
     )
 
 
-def _legs(tx: Tx, call: Record, plan: calling.Plan) -> list[RungLeg]:
+def _legs(tx: Tx, call: Record, plan: policy.Plan) -> list[RungLeg]:
     names = {(leg.position, leg.participant): leg.name for leg in tx.session(call.session).legs}
     parts = {part.position: part for part in tx.call_legs(call.id)}
     rung = [(at, *plan.people[at]) for at in plan.callees if at in plan.people]

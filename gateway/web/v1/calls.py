@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
-from gateway import recordings
 from gateway.errors import RecordingUnknown, SendError
 from gateway.keys import Role
 from gateway.past import Call as Record
 from gateway.past import RecordingKept
 from gateway.store import LOOK, CallFilter, Tx
+from gateway.voice import recordings
 from gateway.web.context import Context
 from gateway.web.streams import open_stream
 from gateway.web.v1 import paging

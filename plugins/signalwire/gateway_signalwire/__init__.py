@@ -26,7 +26,7 @@ from gateway import (
     WebhookResponse,
     hookimpl,
 )
-from gateway_signalwire import answers, api, calls, fields, messages, progress, recordings, routes, turns
+from gateway_signalwire import answers, api, calls, fields, live, messages, progress, recordings, routes, turns
 from gateway_signalwire.settings import SignalWireSettings
 from gateway_signalwire.signature import is_signed
 
@@ -114,6 +114,10 @@ class SignalWire(Carrier):
     def answer_call(self, call: InboundCall | CallStep, route: CallRoute) -> WebhookResponse:
         """Return `route` as SWML for a call that came as JSON, as cXML for one that came as a form."""
         return routes.answer(call, route)
+
+    def hang_up(self, carrier_ref: str) -> bool:
+        """End a call that rings. Without an API token nobody can. See `Carrier.hang_up`."""
+        return live.hang_up(self.http, self.settings, carrier_ref)
 
     def fetch_recording(self, recording: Recording) -> Audio:
         """Return a recording as it comes in. See `Carrier.fetch_recording`."""

@@ -59,8 +59,8 @@ def _say(words: str) -> Verbs:
 def _connect(call: InboundCall | CallStep, route: Connect) -> Verbs:
     """Ring the callees, as many at once as one `<Dial>` can: it shows all of them the same caller id.
 
-    Callees with different masks are rung one mask after the other, in the time there is for all. To show all of them
-    one mask would be worse: whoever called it back would reach another leg. SWML rings them all at once.
+    Callees with different masks are rung one mask after the other: no noun has a caller id of its own. To show all of
+    them one mask would be worse: whoever called it back would reach another leg. SWML rings them all at once.
 
     Only the first are in the document: `action` asks for the others, if nobody was connected. Without a callback
     there is nobody to ask, so all of them follow, and a caller who stays on the line when a conversation ends is

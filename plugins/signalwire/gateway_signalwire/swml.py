@@ -91,7 +91,7 @@ def _device(callee: Callee, route: Connect) -> dict[str, Any]:
 
 def _confirm(callee: Callee, route: Connect) -> dict[str, Any]:
     """Return what a callee who answers hears and does first; the recording begins where that ends."""
-    record = [_record_call(route.callback, callee.position)] if route.record else []
+    record = [_record_call(route.callback)] if route.record else []
     if not route.screens:
         return {"confirm": record} if record else {}
     steps = screen(route.whisper, route.accept, route.callback, callee.position, record)
@@ -118,8 +118,13 @@ def screen(words: str, accept: bool, callback: str, callee: int | None, then: St
     return [{"prompt": prompt}, {"cond": [accepted, {"else": HANG_UP}]}]
 
 
-def _record_call(callback: str, callee: int) -> dict[str, Any]:
-    return {"record_call": {"stereo": True, "status_url": callback_url(callback, RecordingKind.CALL, callee)}}
+def _record_call(callback: str) -> dict[str, Any]:
+    """Return what records a callee who takes the call.
+
+    The URL does not say whose it is: of two who press 1 at once the news may come in either order, and what is of a
+    callee who was told that they are recorded need not be deleted.
+    """
+    return {"record_call": {"stereo": True, "status_url": callback_url(callback, RecordingKind.CALL)}}
 
 
 def _result(call: InboundCall | CallStep, route: Connect) -> dict[str, Any]:

@@ -11,9 +11,6 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 
-from gateway import call_course, calling
-from gateway.call_course import Line
-from gateway.calling import Plan
 from gateway.calls import Audio, CallOutcome, Recording, RecordingKind, RecordingReport, RecordingState
 from gateway.carrier import Carrier
 from gateway.errors import CarrierMisconfigured, PermanentSendError, RecordingUnknown, RetryableSendError, SendError
@@ -22,6 +19,9 @@ from gateway.numbers import without_numbers
 from gateway.past import Call, RecordingKept
 from gateway.storable import storable
 from gateway.store import Store, Tx
+from gateway.voice import course, hearing, policy
+from gateway.voice.course import Line
+from gateway.voice.policy import Plan
 
 log = logging.getLogger(__name__)
 
@@ -33,25 +33,23 @@ LONGEST_PAUSE_MS = 6 * 3_600_000
 
 def report(tx: Tx, line: Line, event: RecordingReport, call: Call) -> None:
     """Take a carrier's word on a recording. Of a voice message those who were called are sent the link, once."""
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if plan is None or not _is_asked_for(plan, event.kind):
         return
     first = not any(_is_message(one) for one in tx.recordings_of(call.id))
-    if not tx.note_recording(call.id, event, _ref(event), secrets.token_urlsafe(KEY_BYTES), line.now):
+    id = tx.note_recording(call.id, event, _ref(event), secrets.token_urlsafe(KEY_BYTES), line.now)
+    if id is None:
         return
     if event.kind is RecordingKind.VOICEMAIL:
-        call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
-        call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+        course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
+        course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
     if event.state is not RecordingState.READY:
         return
-    if event.kind is RecordingKind.CALL and call.missed_at is not None:
-        tx.delete_unheard(call.id, line.now)
-    elif event.kind is not RecordingKind.CALL or call.answered_at is not None:  # else once it is answered
-        _event(tx, call, "recording.ready", event.kind.value, line.now)
+    kept = tx.recording(id)
+    hearing.judge(tx, call, kept, line.now)
     if event.kind is RecordingKind.VOICEMAIL and line.public_url and first:
-        kept = next(one for one in tx.recordings_of(call.id) if _is_message(one))
         link = f"{line.public_url}/recordings/{kept.key}"
-        call_course.text_callees(tx, line, call, plan, calling.joined(line.settings.call_voicemail_text, link))
+        course.text_callees(tx, line, call, plan, policy.joined(line.settings.call_voicemail_text, link))
 
 
 def _is_asked_for(plan: Plan, kind: RecordingKind) -> bool:
@@ -73,19 +71,10 @@ def _ref(event: RecordingReport) -> str:
 # --- listening ----------------------------------------------------------------------------------
 
 
-def is_early(call: Call, one: RecordingKept) -> bool:
-    """Return whether nobody is known yet to have been connected in a conversation that was recorded.
-
-    A carrier may record from when a callee's telephone answers: until they take the call, they were told nothing.
-    """
-    of_call = one.kind == RecordingKind.CALL.value and one.state == RecordingState.READY.value
-    return of_call and call.answered_at is None
-
-
 def is_kept(call: Call, one: RecordingKept, keep_ms: int, now: int) -> bool:
     """Return whether a recording may be listened to, where they are kept for `keep_ms` (0: for ever)."""
     in_time = not keep_ms or one.at + keep_ms > now
-    return one.state == RecordingState.READY.value and in_time and not is_early(call, one)
+    return one.state == RecordingState.READY.value and in_time and not hearing.is_early(call, one)
 
 
 def fetch(carriers: Mapping[str, Carrier], call: Call, one: RecordingKept) -> Audio:
@@ -157,8 +146,4 @@ def _settle(tx: Tx, *, call: Call, one: RecordingKept, try_again: bool, refused:
         tx.delete_again(one.id, now + min(LONGEST_PAUSE_MS, 60_000 << min(one.tries, 10)))
     elif tx.recording_gone(one.id, now, state="kept" if refused else "deleted"):
         kind = "recording.kept" if refused else "recording.deleted"
-        _event(tx, call, kind, f"{one.kind}: the carrier refuses ({refused})" if refused else one.kind, now)
-
-
-def _event(tx: Tx, call: Call, kind: str, detail: str, now: int) -> None:
-    tx.add_event(kind, now, message=call.id, session=call.session, mask=call.mask, carrier=call.carrier, detail=detail)
+        hearing.add_event(tx, call, kind, f"{one.kind}: the carrier refuses ({refused})" if refused else one.kind, now)

@@ -9,13 +9,14 @@ import secrets
 from collections.abc import Collection
 from dataclasses import replace
 
-from gateway import call_course, calling, inbound, pins
-from gateway.call_course import Line
-from gateway.calling import Plan, Refusal
+from gateway import inbound
 from gateway.calls import Bridge, CallOutcome, CallRoute, CallStep, Connect, InboundCall, Refuse, Step
 from gateway.past import Call
 from gateway.records import Lease
 from gateway.store import NewCall, Routed, Tx
+from gateway.voice import course, pins, policy
+from gateway.voice.course import Line
+from gateway.voice.policy import Plan, Refusal
 
 KEY_BYTES = 24  #: at random, of what stands in URLs
 ASK_MS = 10 * 60_000  #: for how long somebody may be typing a PIN
@@ -48,7 +49,7 @@ def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -
     """Return how a call goes on. `attempt`: the how manieth PIN it is, where the URL says so."""
     if event.step is Step.PIN:
         return _typed(tx, line, event, call, attempt)
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if plan is None:
         return Refuse()
     if event.step is Step.SCREEN:
@@ -57,8 +58,8 @@ def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -
         return _screened(tx, line, event, call, plan)
     if event.step is Step.DIALLED:
         return _dialled(tx, line, event, call, plan)
-    call_course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
-    call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+    course.missed(tx, line, call, plan, CallOutcome.NO_ANSWER.value)
+    course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
     return Refuse(words=line.settings.call_goodbye_msg)
 
 
@@ -67,7 +68,7 @@ def step(tx: Tx, line: Line, event: CallStep, call: Call, attempt: int | None) -
 
 def _plan(tx: Tx, line: Line, lease: Lease | None, caller: str, *, by_pin: bool = False) -> Plan | Refusal:
     opted_out = lease.refusing if lease is not None and lease.live else frozenset()
-    plan = calling.plan(lease, caller, line.carrier.name, opted_out, line.settings, by_pin=by_pin)
+    plan = policy.plan(lease, caller, line.carrier.name, opted_out, line.settings, by_pin=by_pin)
     if isinstance(plan, Plan) and lease is not None:
         tx.touch_session(lease.session, line.now)
     return plan
@@ -106,19 +107,19 @@ def _skipped(plan: Plan) -> str:
 
 def _route(line: Line, key: str, lease: Lease | None, verdict: Plan | Refusal | None) -> CallRoute:
     if verdict is None:
-        return calling.ask_pin(1, line.settings, line.callback(key))
+        return policy.ask_pin(1, line.settings, line.callback(key))
     if isinstance(verdict, Refusal):
         return Refuse(words=verdict.words)
     assert lease is not None
-    return calling.connect(verdict, lease.session, line.settings, line.callback(key))
+    return policy.connect(verdict, lease.session, line.settings, line.callback(key))
 
 
 def _again(tx: Tx, line: Line, call: Call, verdict: Plan | Refusal | None) -> CallRoute:
     """Return what was answered when a call came before."""
-    if plan := calling.read_plan(call.plan):
+    if plan := policy.read_plan(call.plan):
         return _connect(tx, line, call, plan) or Refuse()
     if call.state == "asked":
-        return calling.ask_pin(call.pin_tries + 1, line.settings, line.callback(call.key))
+        return policy.ask_pin(call.pin_tries + 1, line.settings, line.callback(call.key))
     return Refuse(words=verdict.words) if isinstance(verdict, Refusal) else Refuse()
 
 
@@ -146,7 +147,7 @@ def _wrong(tx: Tx, line: Line, call: Call, locked: bool, counts: bool) -> CallRo
     too_many = counts and pins.count_wrong(tx, call.mask, call.caller, line.now)
     if locked or too_many or tries >= pins.TRIES:
         return _settle(tx, line, call, None, Refusal(reason="wrong_pin", words=line.settings.call_pin_locked_msg))
-    return calling.ask_pin(tries + 1, line.settings, line.callback(call.key))
+    return policy.ask_pin(tries + 1, line.settings, line.callback(call.key))
 
 
 def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan | Refusal) -> CallRoute:
@@ -162,7 +163,7 @@ def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan |
 
 def _still(tx: Tx, line: Line, call: Call, plan: Plan) -> tuple[int, ...]:
     """Return the positions of those with whom the caller may still be connected: much happens while it rings."""
-    return calling.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, line.now)
+    return policy.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, line.now)
 
 
 def _connect(tx: Tx, line: Line, call: Call, plan: Plan, rung: Collection[int] = ()) -> Connect | None:
@@ -171,12 +172,12 @@ def _connect(tx: Tx, line: Line, call: Call, plan: Plan, rung: Collection[int] =
     if not left:
         return None
     now = replace(plan, callees=left)
-    return calling.connect(now, tx.session(call.session), line.settings, line.callback(call.key))
+    return policy.connect(now, tx.session(call.session), line.settings, line.callback(call.key))
 
 
 def _is_too_late(call: Call, callee: int | None) -> bool:
     """Return whether a callee's telephone answers when another one's has, or the caller is not there any more."""
-    if calling.is_over(call):
+    if policy.is_over(call):
         return True
     return None not in (call.answered_by, callee) and call.answered_by != callee
 
@@ -184,31 +185,31 @@ def _is_too_late(call: Call, callee: int | None) -> bool:
 def _screen(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
     if _is_too_late(call, event.callee) or event.callee not in _still(tx, line, call, plan):
         return Refuse()
-    return calling.screen(plan, line.callback(call.key))
+    return policy.screen(plan, line.callback(call.key))
 
 
 def _screened(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
     """Take what a callee pressed. Whoever presses 1 first is connected; some carriers only tell of it, later."""
     if plan.options.accept and event.digits != "1":
         return Refuse()
-    over = calling.is_over(call)  # then it is only written down
+    over = policy.is_over(call)  # then it is only written down
     if event.callee not in (plan.callees if over else _still(tx, line, call, plan)):
         return Refuse()
-    call_course.answered(tx, line, call, plan, event.callee)
+    course.answered(tx, line, call, plan, event.callee)
     return Refuse() if _is_too_late(call, event.callee) else Bridge()
 
 
 def _dialled(tx: Tx, line: Line, event: CallStep, call: Call, plan: Plan) -> CallRoute:
     """Ringing, or the conversation, is over; or it is the next ones' turn to be rung."""
     if event.connected:
-        call_course.answered(tx, line, call, plan, None)
+        course.answered(tx, line, call, plan, None)
     if event.connected or call.answered_at is not None:
-        call_course.ended(tx, line, call, CallOutcome.COMPLETED.value)
+        course.ended(tx, line, call, CallOutcome.COMPLETED.value)
         return Refuse()
     if event.rung and (route := _connect(tx, line, call, plan, event.rung)):
         return route
     outcomes = {leg.outcome for leg in tx.call_legs(call.id)}
-    call_course.missed(tx, line, call, plan, calling.why_missed(outcomes))
+    course.missed(tx, line, call, plan, policy.why_missed(outcomes))
     if not plan.options.voicemail:
-        call_course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
-    return calling.unanswered(plan, line.settings, line.callback(call.key))
+        course.ended(tx, line, call, CallOutcome.NO_ANSWER.value)
+    return policy.unanswered(plan, line.settings, line.callback(call.key))

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway import calling, sessions
-from gateway.calling import UNANSWERED, Plan
-from gateway.calls import CallOutcome, CallProgress, CallState, RecordingKind, RecordingState
+from gateway import sessions
+from gateway.calls import CallOutcome, CallProgress, CallState
 from gateway.carrier import Carrier
 from gateway.messages import Channel
 from gateway.past import Call, CallLeg
 from gateway.records import Kind, Leg, Session
 from gateway.settings import Settings
 from gateway.store import Tx
+from gateway.voice import hearing, policy
+from gateway.voice.policy import UNANSWERED, Plan
 
 CALL = "call-"  #: before the key of a call in the URLs that its carrier calls
 MESSAGE_MS = 15 * 60_000  #: after which a call in which nobody answered is over, whatever nobody told us
@@ -38,7 +39,7 @@ class Line:
 
 def progress(tx: Tx, line: Line, event: CallProgress, call: Call) -> None:
     """Take a carrier's word on how a call goes on."""
-    plan = calling.read_plan(call.plan)
+    plan = policy.read_plan(call.plan)
     if event.callee is None:
         _of_the_whole(tx, line, event, call, plan)
     elif plan is not None and event.callee in plan.callees:
@@ -51,14 +52,10 @@ def answered(tx: Tx, line: Line, call: Call, plan: Plan, by: int | None) -> None
     who = by if by is not None or len(plan.callees) > 1 else plan.callees[0]
     if tx.call_answered(call.id, who, line.now):
         _event(tx, line, call, "call.answered")
-        _tell_recordings(tx, line, call, plan)
-
-
-def _tell_recordings(tx: Tx, line: Line, call: Call, plan: Plan) -> None:
-    """Append the events of recordings that were told of before it was known that they hold a conversation."""
-    for one in tx.recordings_of(call.id) if plan.options.record else ():
-        if (one.kind, one.state) == (RecordingKind.CALL.value, RecordingState.READY.value):
-            _event(tx, line, call, "recording.ready", one.kind)
+    elif by is None or not tx.call_answered_by(call.id, by):
+        return
+    if plan.options.record:
+        hearing.judge_again(tx, call, line.now)
 
 
 def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:
@@ -69,7 +66,7 @@ def missed(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:
     if plan.options.record:
         tx.delete_unheard(call.id, line.now)
     tx.call_goes_on(call.id, "message" if plan.options.voicemail else "ringing", line.now + MESSAGE_MS)
-    if plan.options.missed_text:
+    if plan.options.missed_text and not tx.session(call.session).is_over(line.now):
         text_callees(tx, line, call, plan, line.settings.call_missed_text)
 
 
@@ -79,12 +76,21 @@ def ended(tx: Tx, line: Line, call: Call, outcome: str, seconds: int | None = No
         _event(tx, line, call, "call.ended", came_to)
 
 
+def hung_up(tx: Tx, line: Line, id: int) -> None:
+    """Its carrier has hung up a call that rang for nobody any more, because we asked it to."""
+    call = tx.find_call(id)
+    if (plan := policy.read_plan(call.plan)) is not None:
+        missed(tx, line, call, plan, CallOutcome.CANCELED.value)
+        ended(tx, line, call, CallOutcome.CANCELED.value)
+
+
 def text_callees(tx: Tx, line: Line, call: Call, plan: Plan, words: str) -> None:
     """Text those who were called, from the mask of each, if that is possible."""
     session = tx.session(call.session)
     if not session.texts or line.carrier.inline or Channel.SMS not in line.carrier.channels:
         return
-    legs = tuple(leg for leg in session.legs if leg.position in plan.callees and _still_means(tx, leg, session, line))
+    called = tuple(leg for leg in session.legs if leg.position in plan.callees and plan.is_of(leg))
+    legs = tuple(leg for leg in called if _still_means(tx, leg, session, line))
     sessions.tell_legs(tx, session, legs, words, Kind.NOTICE, line.settings, line.now)
 
 
@@ -128,7 +134,7 @@ def _of_a_callee(tx: Tx, line: Line, event: CallProgress, callee: int, call: Cal
         return
     outcomes = {leg.position: leg.outcome for leg in tx.call_legs(call.id)}
     if all(outcomes.get(position) in UNANSWERED for position in plan.callees):
-        _none_answered(tx, line, call, plan, calling.why_missed(set(outcomes.values())))
+        _none_answered(tx, line, call, plan, policy.why_missed(set(outcomes.values())))
 
 
 def _none_answered(tx: Tx, line: Line, call: Call, plan: Plan, outcome: str) -> None:

@@ -55,6 +55,10 @@ class Plan:
         said = {name: getattr(self.options, name) for name in _OPTIONS}  # `asdict` copies for as long as the rest takes
         return json.dumps({name: getattr(self, name) for name in _PLAN} | {"options": said})
 
+    def is_of(self, leg: Leg) -> bool:
+        """Return whether a leg is still whose it was when the call came in."""
+        return self.people.get(leg.position) == (leg.participant, leg.mask)
+
     @property
     def telling(self) -> bool:
         """Whether that the caller's part is answered says that somebody took the call.
