@@ -1,22 +1,31 @@
-"""`tox -e bench -- NAME …`: run one of the benchmarks."""
+"""`tox -e bench -- NAME …`: run one of the benchmarks, or `all` of them."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Sequence
 
-from benchmarks import ack, size
+from benchmarks import ack, report, size
+from benchmarks.report import Section
 
-BENCHMARKS = {"ack": ack.texts, "route": ack.calls, "size": size.main}
+BENCHMARKS: dict[str, Callable[[Sequence[str]], Section | None]] = {
+    "ack": ack.texts,
+    "route": ack.calls,
+    "size": size.main,
+}
 
 
 def main() -> None:
     """Hand the rest of the command line to the benchmark it names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    name, *given = sys.argv[1:] or [""]
     if name not in BENCHMARKS:
-        raise SystemExit(f"name one of: {', '.join(BENCHMARKS)}")
+        raise SystemExit(f"name one of: all, {', '.join(BENCHMARKS)}")
     logging.disable(logging.ERROR)  # what happens is logged, which is not what is measured
-    BENCHMARKS[name](sys.argv[2:])
+    facts = report.machine()
+    section = BENCHMARKS[name](given)
+    if section:
+        report.show([section], facts)
 
 
 if __name__ == "__main__":

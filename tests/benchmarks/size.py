@@ -11,7 +11,7 @@ import os
 import platform
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,7 +31,7 @@ LIMIT = 2.0  #: a ratio above it is marked
 SMALL = Sizes(1_000, 10_000)
 
 
-def main(given: list[str]) -> None:
+def main(given: Sequence[str]) -> None:
     """Run by hand: see `--help`."""
     asked = _arguments(given)
     with ExitStack() as stack:
@@ -51,7 +51,7 @@ def main(given: list[str]) -> None:
         print(f"load {os.getloadavg()[0]:.1f} when it ended")
 
 
-def _arguments(given: list[str]) -> argparse.Namespace:
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="size", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000)
     parser.add_argument("--messages", type=int, default=1_000_000)
