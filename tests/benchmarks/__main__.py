@@ -6,12 +6,15 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import ack, report, size
+from benchmarks import ack, backlog, relay, report, size, start
 from benchmarks.report import Section
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], Section | None]] = {
     "ack": ack.texts,
     "route": ack.calls,
+    "relay": relay.main,
+    "start": start.main,
+    "backlog": backlog.main,
     "size": size.main,
 }
 
