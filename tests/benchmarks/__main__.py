@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import ack, backlog, relay, report, size, start
+from benchmarks import ack, backlog, million, relay, report, size, start
 from benchmarks.report import Section
 
 BENCHMARKS: dict[str, Callable[[Sequence[str]], Section | None]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], Section | None]] = {
     "relay": relay.main,
     "start": start.main,
     "backlog": backlog.main,
+    "million": million.main,
     "size": size.main,
 }
 

@@ -120,23 +120,22 @@ def _measured(texts: int, asked: argparse.Namespace) -> Found:
 
 
 def _turns(url: str, turns: int) -> tuple[float, float]:
-    """Return what a dispatcher's turn takes (ms): of the clock, the median; and of CPU, the mean with its sends."""
+    """Return what a dispatcher's turn takes, in ms, medians: of the clock, and of CPU with its sends."""
     store, carrier = Store(url, readers=4), Scripted(name="flowroute")
     dispatcher = Dispatcher(store, {"flowroute": carrier}, read_settings())
-    took: list[float] = []
-    cpu = time.process_time()
+    took, used = [], []
     for _ in range(turns):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         dispatcher.turn()
         took.append(1000 * (time.perf_counter() - began))
         until(lambda: dispatcher._answers.qsize() == len(dispatcher._desks["flowroute"].in_flight), "all were tried")
-    cpu_ms = 1000 * (time.process_time() - cpu) / turns
+        used.append(1000 * (time.process_time() - cpu))
     while dispatcher._busy():  # settled, and no more claimed: the next owner finds no lane held
         dispatcher._stopping = True
         dispatcher.turn()
     dispatcher.stop()
     store.close()
-    return median(took), cpu_ms
+    return median(took), median(used)
 
 
 def _outage(folder: Path, url: str, asked: argparse.Namespace) -> tuple[float, float, float, float]:

@@ -24,17 +24,14 @@ ROUNDS = 12
 Measured = dict[str, list[float]]
 
 
-def costs(small: Side, large: Side, say: Callable[[str], None]) -> None:
-    """Print what each step costs on both sides, in µs."""
+def costs(small: Side, large: Side) -> dict[str, tuple[float, float]]:
+    """Return what each step costs on both sides, in µs."""
     times: dict[Side, Measured] = {small: {}, large: {}}
     for round in range(ROUNDS + 1):
         for side in (small, large) if round % 2 else (large, small):
             for name, us in _round(side).items():
                 times[side].setdefault(name, []).extend([us] if round else [])
-    say(f"{'CPU in µs, ' + str(BATCH) + ' at a time':<66} {'small':>9} {'large':>9} {'ratio':>7}")
-    for name in times[small]:
-        a, b = median(times[small][name]), median(times[large][name])
-        say(f"{name:<66} {a:>9.0f} {b:>9.0f} {b / a:>7.2f}")
+    return {name: (median(times[small][name]), median(times[large][name])) for name in times[small]}
 
 
 def _round(side: Side) -> dict[str, float]:

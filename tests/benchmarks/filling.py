@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.rows import Rows, bulk
+from benchmarks.sizes import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, ENDPOINT, REUSED, STRANGER, Sizes
 
 from gateway.store import NEVER, Store
 
@@ -19,14 +20,6 @@ DAY = 86_400_000
 SPAN = 60 * DAY  #: of all that happened
 QUARANTINE = 7 * DAY
 AREAS = ("206", "212", "303", "312", "404", "415", "512", "617", "702", "808", "416", "604")
-
-#: Interesting cases, by name: whoever has a hundredth of all, and what is rare.
-BUSY_PERSON = "+12065550000"  #: takes part in every hundredth session
-BUSY_MASK = "+12062000001"  #: a leg of every fiftieth session is on it
-BUSY_SESSION = "the-busy-one"  #: an external id: every hundredth text is in it
-REUSED = "again-and-again"  #: the external id of every hundredth session that has ended
-ENDPOINT = "hooks.example.com-0123abcd"  #: is called back
-STRANGER = "+12065559999"
 
 #: What becomes of texts: the state, how many of a thousand, what the history says.
 FATES = (
@@ -40,22 +33,6 @@ FATES = (
     ("blocked", 1, ()),
 )
 TOLD = {"sent", "delivered", "undelivered", "failed", "expired", "suppressed", "parked", "blocked"}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many sessions, messages (those that came in and those that went out) and numbers."""
-
-    sessions: int
-    messages: int
-
-    @property
-    def numbers(self) -> int:
-        """A tenth of the sessions, and no fewer than it takes to have some of each kind."""
-        return max(100, self.sessions // 10)
-
-    def __str__(self) -> str:
-        return f"{self.sessions:,} sessions, {self.messages:,} messages, {self.numbers:,} numbers"
 
 
 @dataclass(slots=True)
@@ -114,7 +91,7 @@ class _Filling:
         free = iter(self._for_one)
         for i in range(self._sizes.sessions):
             at = self._now - SPAN + SPAN * i // self._sizes.sessions
-            live = i * 2 >= self._sizes.sessions and i % 10 != 9
+            live = self._sizes.is_live(i)
             alone = i % 10 == 4 and (not live or (number := next(free, "")) != "")
             people = self._people(i)
             mask = (number if live else self._once_alone(people)) if alone else ""
