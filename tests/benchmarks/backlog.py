@@ -35,6 +35,7 @@ from gateway.store import Store
 
 SMALL = 1_000  #: texts, of what it is compared with
 LANES_OF_MASK = 10
+CARRIER = "signalwire"  #: whose numbers are paced one by one: no account holds back the others
 DAY = 86_400_000
 CARRIER_MS = 50
 MEMORY = Aim(120, "MB", at_most=True)
@@ -86,11 +87,11 @@ def _lane(rows: Rows, number: int, dice: random.Random, now: int) -> tuple[str, 
     if number % LANES_OF_MASK == 0:
         place, live = number // LANES_OF_MASK + 1, 2 * LANES_OF_MASK
         shuffle = dice.randrange(1 << 62)
-        rows.add("numbers", mask, place, "flowroute", "active", "US", shuffle, live, None, now - DAY, "", mask[:5])
-        rows.add("paces", mask, "flowroute", now, 0)
+        rows.add("numbers", mask, place, CARRIER, "active", "US", shuffle, live, None, now - DAY, "", mask[:5])
+        rows.add("paces", mask, CARRIER, now, 0)
     rows.add("sessions", number + 1, session, "v1", "live", now - DAY, *[None] * 2, "", 0, 0, *[None] * 2, "", "")
     for position, participant in enumerate((person, other)):
-        rows.add("legs", session, position, participant, mask, "flowroute", "", number + 1)
+        rows.add("legs", session, position, participant, mask, CARRIER, "", number + 1)
         rows.add("leases", mask, participant, session, position, "live", 0, 0)
     rows.add("lanes", mask, person, now, "", 0)
     return mask, person, session
@@ -100,11 +101,11 @@ def _text(rows: Rows, mask: str, person: str, session: str, at: int) -> None:
     """Write a text that came in and waits: what its webhook wrote."""
     number = rows.counted["outbox"] + 1
     other = f"+1404{person[5:]}"
-    rows.add("inbox", number, "flowroute", f"mdr2-{number:032x}", mask, other, session, "relayed", at)
-    rows.add("events", number, at, "message.received", session, mask, "flowroute", number, "relayed")
+    rows.add("inbox", number, CARRIER, f"mdr2-{number:032x}", mask, other, session, "relayed", at)
+    rows.add("events", number, at, "message.received", session, mask, CARRIER, number, "relayed")
     rows.add(
         "outbox",
-        *(number, "flowroute", mask, person, f"On my way, number {number}, ten minutes", "", "relay", session, number),
+        *(number, CARRIER, mask, person, f"On my way, number {number}, ten minutes", "", "relay", session, number),
         *("queued", "", "", 0, at, at + DAY, None, at, ""),
     )
 
@@ -121,14 +122,14 @@ def _measured(texts: int, asked: argparse.Namespace) -> Found:
 
 def _turns(url: str, turns: int) -> tuple[float, float]:
     """Return what a dispatcher's turn takes, in ms, medians: of the clock, and of CPU with its sends."""
-    store, carrier = Store(url, readers=4), Scripted(name="flowroute")
-    dispatcher = Dispatcher(store, {"flowroute": carrier}, read_settings())
+    store, carrier = Store(url, readers=4), Scripted(name=CARRIER)
+    dispatcher = Dispatcher(store, {CARRIER: carrier}, read_settings())
     took, used = [], []
     for _ in range(turns):
         began, cpu = time.perf_counter(), time.process_time()
         dispatcher.turn()
         took.append(1000 * (time.perf_counter() - began))
-        until(lambda: dispatcher._answers.qsize() == len(dispatcher._desks["flowroute"].in_flight), "all were tried")
+        until(lambda: dispatcher._answers.qsize() == len(dispatcher._desks[CARRIER].in_flight), "all were tried")
         used.append(1000 * (time.process_time() - cpu))
     while dispatcher._busy():  # settled, and no more claimed: the next owner finds no lane held
         dispatcher._stopping = True

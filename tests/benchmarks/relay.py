@@ -3,6 +3,9 @@
 So many texts are brought as fast as they are answered, and the clock stops when the carrier has taken all of them. In a
 lane one waits for the other: with few lanes, what the carrier takes is what a text takes. CPU and memory are those of
 the gateway's processes; the carrier and whoever brings the webhooks run beside them, on the same cores.
+
+SignalWire's pace is each number's own. Flowroute's is its account's, so that a text is claimed only when the one before
+it has left a moment ago: one for each turn of the dispatcher, however high the rate is set.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from benchmarks.report import Aim, Figure, Section
-from benchmarks.stage import WEBHOOKS, Json, Running, Town, add_options, gateway, load, run, write_requests
+from benchmarks.stage import Json, Running, Town, add_options, gateway, load, run, write_requests
 from benchmarks.usage import cpu_s, peak_mb
 
 AIM, MEMORY = Aim(500, "texts/s"), Aim(120, "MB", at_most=True)
@@ -25,7 +28,7 @@ AIMED_AT = 50  #: ms; what the carrier of the aim takes
 SENDERS = 64  #: what a gateway has, unless told otherwise
 FASTEST = 1_500  #: texts a second, for how many to bring
 PATIENCE = 600.0  #: seconds
-KIND = "flowroute text"
+KINDS = {"signalwire": "signalwire text", "flowroute": "flowroute text"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--carrier-ms", type=int, nargs="+", default=[0, AIMED_AT, 200], help="the carrier takes so long"
     )
+    parser.add_argument("--carrier", choices=list(KINDS), default="signalwire")
     parser.add_argument("--pairs", type=int, nargs="+", default=[500, 5], dest="pairs_of_trials", help="two lanes each")
     parser.add_argument("--seconds", type=float, default=4.0, help="about how long a trial is to take")
     parser.add_argument("--connections", type=int, default=16)
@@ -68,8 +72,8 @@ def _measured(folder: Path, trial: Trial, asked: argparse.Namespace) -> Figure:
     asked.pairs, texts = trial.lanes // 2, trial.texts(asked)
     with ExitStack() as stack:
         taker = stack.enter_context(run("taker.py", "--delay", str(trial.carrier_ms)))
-        town = stack.enter_context(gateway(folder, WEBHOOKS[KIND][0], asked, "serve", taker=taker.url))
-        requests = write_requests(folder / "requests", KIND, town.lanes, texts)
+        town = stack.enter_context(gateway(folder, asked.carrier, asked, "serve", taker=taker.url))
+        requests = write_requests(folder / "requests", KINDS[asked.carrier], town.lanes, texts)
         return _figure(town, taker, trial, texts, requests, asked.connections)
 
 
