@@ -62,6 +62,7 @@ def main(given: Sequence[str]) -> Section:
     parser.add_argument("--lanes", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=6.0, help="for which the carrier is back")
     parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--starts", type=int, default=3)
     add_options(parser)
     asked = parser.parse_args(given)
     small, large = _measured(SMALL, asked), _measured(asked.texts, asked)
@@ -115,7 +116,7 @@ def _measured(texts: int, asked: argparse.Namespace) -> Found:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maskgate-bench-")))
         url = stack.enter_context(database(folder, asked.database))
         fill(url, texts, min(texts, asked.lanes))
-        start_s = median(serving(folder, url, asked.workers, "--no-dispatch") for _ in range(3))
+        start_s = median(serving(folder, url, asked.workers, "--no-dispatch") for _ in range(asked.starts))
         turn_ms, turn_cpu_ms = _turns(url, min(asked.turns, texts // 64))
         return Found(texts, start_s, *_outage(folder, url, asked), turn_ms, turn_cpu_ms)
 
