@@ -74,7 +74,7 @@ class Target:
 
     def median(self, what: str) -> float:
         """Return the median of all rounds."""
-        return statistics.median(one[what] for one in self.found)
+        return float(statistics.median(one[what] for one in self.found))
 
     def _left(self) -> int:
         return int(self.taker.ask("/taken")["taken"]) if self.taker else 0

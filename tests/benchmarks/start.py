@@ -61,7 +61,7 @@ def _starts(stack: ExitStack, folder: Path, asked: argparse.Namespace) -> dict[s
         new.mkdir()
         return serving(new, stack.enter_context(database(new, asked.database)), asked.workers)
 
-    bases = {name: lambda code=code: _ended([sys.executable, "-c", code]) for name, code in BASELINES.items()}  # type: ignore[misc]
+    bases = {name: lambda code=code: _ended([sys.executable, "-c", code]) for name, code in BASELINES.items()}
     return {
         **bases,
         "gateway serve, no database yet": anew,
