@@ -29,6 +29,9 @@ from sqlalchemy import Engine, event
 from town import Lane, meet
 
 import gateway.store
+from gateway import inbound_calls
+from gateway.call_course import Line
+from gateway.calls import Connect, InboundCall
 from gateway.clock import now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.messages import DeliveryReceipt, DeliveryStatus, InboundMessage
@@ -186,6 +189,17 @@ def test_the_statements_of_a_receipt_are_those_of_the_page(side: Side, ran: list
     with noting(ran) as came:
         side.post(FACE.receipt(WEBHOOK, record, receipt))
     assert came == written("A receipt comes in", kind_of(side))
+
+
+@pytest.mark.both_databases
+def test_the_statements_of_a_call_are_those_of_the_page(side: Side, ran: list[str]) -> None:
+    [lane, _] = meet(side.store, 1, "signalwire")
+    line = Line(carrier=side.carriers["signalwire"], settings=side.settings, now=now_ms(), public_url=PUBLIC)
+    call = InboundCall(carrier_ref="c-1", caller=lane.sender, called=lane.mask)
+    with noting(ran) as came:
+        route = side.store.write(lambda tx: inbound_calls.call(tx, line, call))
+    assert isinstance(route, Connect)
+    assert came == written("A call comes in", kind_of(side))
 
 
 # --- that nothing goes by those names -------------------------------------------------------------------

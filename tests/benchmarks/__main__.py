@@ -31,17 +31,17 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], Section | None]] = {
 ALL = """
 start
 ack --seconds 2
-ack --seconds 2 --rounds 3 --fresh
-ack --seconds 2 --rounds 3 --workers 2
+ack --seconds 2 --rounds 3 --fresh --only flowroute
+ack --seconds 2 --rounds 3 --workers 2 --only flowroute
 route --seconds 2
 relay
 relay --workers 2
 relay --carrier flowroute --carrier-ms 50
 million
 backlog
-ack --seconds 2 --rounds 3 --database postgres
-ack --seconds 2 --rounds 3 --database postgres --workers 2
-route --seconds 2 --rounds 3 --database postgres
+ack --seconds 2 --rounds 3 --only flowroute --database postgres
+ack --seconds 2 --rounds 3 --only flowroute --database postgres --workers 2
+route --seconds 2 --rounds 3 --only SWML --database postgres
 relay --carrier-ms 50 --database postgres
 relay --carrier-ms 50 --database postgres --workers 2
 """
