@@ -102,9 +102,9 @@ def _section(name: str, kinds: Sequence[str], given: Sequence[str]) -> Section:
                 target.found.append(target.ask(*loads))
         halves = [target.ask(*loads, "--rate", f"{target.median('per_second') / 2:.0f}") for target in targets]
         figures = [figure for pair in zip(targets, halves, strict=True) for figure in _figures(*pair, targets[0])]
-    what = "texts" if name == "ack" else "calls"
-    about = f"{what} answered, on disk, a second; {asked.connections} connections, a new one for each request"
-    return Section(" ".join([name, *given]), about if asked.fresh else about.partition(", a new")[0], figures)
+    what, anew = "texts" if name == "ack" else "calls", ", a new one for each request" if asked.fresh else ""
+    about = f"{what} answered, on disk, a second; {asked.connections} connections{anew}"
+    return Section(" ".join([name, *given]), about, figures)
 
 
 def _arguments(name: str, given: Sequence[str]) -> argparse.Namespace:

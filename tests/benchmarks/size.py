@@ -24,6 +24,7 @@ from benchmarks.filling import DAY, fill
 from benchmarks.lists import LISTS
 from benchmarks.sides import FACE, PUBLIC, Case, Result, Side, compare
 from benchmarks.sizes import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, ENDPOINT, REUSED, STRANGER, Sizes
+from benchmarks.stage import database as new_database
 from gateways import TOKEN
 
 from gateway.messages import InboundMessage
@@ -56,7 +57,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="size", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000)
     parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", help="where SQLite's files are kept, and found again by the next run")
     parser.add_argument("--only", default="", help="only what has this in its name")
     parser.add_argument("--rounds", type=int, default=15)
@@ -69,10 +70,7 @@ def _database(folder: Path, name: str, asked: argparse.Namespace) -> Iterator[st
     if asked.database == "sqlite":
         yield f"sqlite:///{folder}/{name}.db"
         return
-    from postgres import Server
-
-    server = Server(f"size-{os.getpid()}", fsync=True)
-    with server.schema() as url:
+    with new_database(folder, asked.database) as url:
         yield url
 
 
