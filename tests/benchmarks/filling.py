@@ -255,10 +255,10 @@ class _Filling:
         for i in range(self._sizes.messages // 20):
             session = self._sessions[self._dice.randrange(len(self._sessions))]
             person, mask, carrier = session.legs[0]
-            outcome, reason = ("refused", "ended") if i % 5 == 0 else ("connected", "")
+            outcome, reason = ("refused", "ended") if i % 5 == 0 else ("completed", "")
             at = self._now - SPAN + SPAN * i // (self._sizes.messages // 20)
             ref = f"{self._dice.getrandbits(128):032x}"
-            self._rows.add("calls", i + 1, carrier, ref, mask, person, session.id, outcome, reason, at)
+            self._rows.add("calls", i + 1, carrier, ref, mask, person, session.id, outcome, reason, at, at + 90_000)
         refusing = {session.legs[1][0]: session.legs[1][1] for session in self._sessions[::50]}
         for i, (person, mask) in enumerate(sorted(refusing.items())):
             self._rows.add("opt_outs", person, mask if i % 2 else "", self._now - i)

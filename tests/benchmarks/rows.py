@@ -26,7 +26,7 @@ COLUMNS = {
     "opt_outs": "participant, mask, created_at",
     "events": "id, at, kind, session, mask, carrier, message, detail",
     "message_history": "id, message, at, cause, state, reason, code, attempt",
-    "calls": "id, carrier, ref, mask, caller, session, outcome, reason, at",
+    "calls": "id, carrier, ref, mask, caller, session, outcome, reason, at, ended_at",
     "endpoints": "name, key, upto, held_until, failures, probes, probe_at, why",
     "callbacks": "id, endpoint, event, kind, session, webhook_id, body, is_full, state, attempts, status, reason, "
     "created_at, updated_at, expires_at",
