@@ -52,9 +52,9 @@ start --rounds 1
 ack --seconds 0.3 --rounds 1 --pairs 5 --only flowroute
 route --seconds 0.3 --rounds 1 --pairs 5 --only SWML
 relay --seconds 0.2 --pairs 5 --carrier-ms 50
-million --live 2000 --messages 5000 --rounds 1 --seconds 0.3 --starts 1
+million --live 2000 --messages 3000 --rounds 1 --seconds 0.3 --starts 1
 backlog --texts 2000 --lanes 500 --seconds 0.3 --turns 3 --starts 1
-ack --seconds 0.3 --rounds 1 --pairs 5 --only signalwire --database postgres
+ack --seconds 0.3 --rounds 1 --pairs 5 --only 'signalwire text, sending paused' --database postgres
 relay --seconds 0.2 --pairs 5 --carrier-ms 50 --database postgres --workers 2
 """
 

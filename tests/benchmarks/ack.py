@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import statistics
 import tempfile
@@ -104,7 +105,7 @@ def _section(name: str, kinds: Sequence[str], given: Sequence[str]) -> Section:
         figures = [figure for pair in zip(targets, halves, strict=True) for figure in _figures(*pair, targets[0])]
     what, anew = "texts" if name == "ack" else "calls", ", a new one for each request" if asked.fresh else ""
     about = f"{what} answered, on disk, a second; {asked.connections} connections{anew}"
-    return Section(" ".join([name, *given]), about, figures)
+    return Section(shlex.join([name, *given]), about, figures)
 
 
 def _arguments(name: str, given: Sequence[str]) -> argparse.Namespace:

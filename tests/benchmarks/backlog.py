@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shlex
 import socket
 import tempfile
 import time
@@ -67,7 +68,7 @@ def main(given: Sequence[str]) -> Section:
     asked = parser.parse_args(given)
     small, large = _measured(SMALL, asked), _measured(asked.texts, asked)
     about = f"{small.texts:,} texts wait in as many lanes; {large.texts:,} in {min(asked.lanes, asked.texts):,}"
-    return Section(" ".join(["backlog", *given]), about, _figures(small, large))
+    return Section(shlex.join(["backlog", *given]), about, _figures(small, large))
 
 
 def fill(url: str, texts: int, lanes: int) -> None:

@@ -7,6 +7,7 @@ at a time; and a gateway on each of the two databases. `size` takes its time ove
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -43,13 +44,14 @@ def main(given: Sequence[str]) -> Section:
     asked = _arguments(given)
     with ExitStack() as stack:
         folder = Path(asked.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="maskgate-million-")))
-        few, many = Sizes(1_020, 10_000, LIVE), Sizes(round(asked.live / LIVE), asked.messages, LIVE)
+        few = Sizes(1_020, min(10_000, asked.messages), LIVE)
+        many = Sizes(round(asked.live / LIVE), asked.messages, LIVE)
         small, large = _side(stack, folder, few), _side(stack, folder, many)
         figures = [*_requests(small, large, asked.rounds), *_steps(small, large, asked.rounds // 3)]
         figures += _programs(folder, small, large, asked)
     about = f"{int(few.sessions * LIVE):,} live sessions, {few.numbers:,} numbers → "
     about += f"{int(many.sessions * LIVE):,} live sessions, {many.numbers:,} numbers"
-    return Section(" ".join(["million", *given]), about, figures)
+    return Section(shlex.join(["million", *given]), about, figures)
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:

@@ -11,6 +11,7 @@ it has left a moment ago: one for each turn of the dispatcher, however high the 
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -52,7 +53,7 @@ def main(given: Sequence[str]) -> Section:
     with tempfile.TemporaryDirectory(prefix="maskgate-bench-") as folder:
         figures = [_measured(Path(folder) / f"{n}", trial, asked) for n, trial in enumerate(trials)]
     about = "texts relayed, from webhook to carrier; CPU of the gateway for each, memory of its largest process"
-    return Section(" ".join(["relay", *given]), about, figures)
+    return Section(shlex.join(["relay", *given]), about, figures)
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:

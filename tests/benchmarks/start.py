@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def main(given: Sequence[str]) -> Section:
         took = [{name: start() for name, start in starts.items()} for _ in range(asked.rounds + 1)][1:]
     medians = {name: median(one[name] for one in took) for name in starts}
     figures = [_figure(name, seconds, next(iter(medians.values()))) for name, seconds in medians.items()]
-    return Section(" ".join(["start", *given]), "from exec to `ready`, seconds", figures)
+    return Section(shlex.join(["start", *given]), "from exec to `ready`, seconds", figures)
 
 
 def serving(folder: Path, url: str, workers: int, *options: str) -> float:
