@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from gateway import sessions
 from gateway.messages import InboundMessage
 from gateway.records import Origin
 from gateway.settings import read_settings
-from gateway.store import Store
+from gateway.store import Store, Tx
 from gateway.testing.network import SimulatorFace
 
 KEY = "simulator-key"
@@ -96,15 +97,19 @@ class Lane:
 def meet(store: Store, pairs: int, carrier: str = "simulator") -> list[Lane]:
     """Open so many sessions, each of two people on a number of their own; return the lanes, there and back."""
     lanes, now, settings = [], time.time_ns() // 1_000_000, read_settings()
+    opened = partial(
+        sessions.open_exclusive, carrier=carrier, origin=Origin.V1, expires_at=None, settings=settings, now=now
+    )
     for n in range(pairs):
         one, other, mask = f"+1206555{2 * n:04}", f"+1206555{2 * n + 1:04}", f"+1206556{n:04}"
-        store.write(lambda tx, mask=mask: tx.add_number(mask, carrier, "US", now))
-        store.write(
-            lambda tx, one=one, other=other: sessions.open_exclusive(
-                tx, [one, other], carrier=carrier, origin=Origin.V1, expires_at=None, settings=settings, now=now
-            )
-        )
         lanes += [Lane(one, mask, other), Lane(other, mask, one)]
+
+    def open_all(tx: Tx) -> None:  # one after the other: the number that was added last is the only free one
+        for lane in lanes[::2]:
+            tx.add_number(lane.mask, carrier, "US", now)
+            opened(tx, [lane.sender, lane.recipient])
+
+    store.write(open_all)
     return lanes
 
 

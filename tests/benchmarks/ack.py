@@ -1,25 +1,45 @@
 """*ack* and *route*: webhooks answered, on disk, beside what bare Bottle on waitress answers without doing anything.
 
-Real processes on real sockets, on SQLite; the load comes from another process. Each round has a turn of each, so that
-what else the machine does is everybody's. Ratios are of requests a second, and compare within one run only.
+Real processes on real sockets; the load comes from another process. Each round has a turn of each, and whose turn it is
+not stands still, so that what else the machine does is everybody's and a backlog costs nobody but who has it. Ratios
+are of requests a second, and compare within one run only.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
+import shlex
+import signal
 import statistics
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-from benchmarks.stage import HERE, WEBHOOKS, Json, gateway, load, run, write_requests
-from rich.console import Console
-from rich.table import Table
+from benchmarks.report import Aim, Figure, Section
+from benchmarks.stage import (
+    NOBODY,
+    WEBHOOKS,
+    Json,
+    Running,
+    Town,
+    add_options,
+    gateway,
+    load,
+    run,
+    write_requests,
+)
+from benchmarks.usage import cpu_s, peak_mb
 
-BARE = "bare Bottle on waitress"
+BARE = "bare Bottle on waitress, a constant"
+PAUSED, SENDING = Aim(0.4, "× bare"), Aim(0.2, "× bare")
+PROMPT = Aim(25, "ms", at_most=True)
+CARRIER_MS = 50  #: what the carrier takes for a text, while it is sent to
+MOST = 5_000  #: requests a second that a gateway answers, at the very most
 
 
 @dataclass
@@ -27,76 +47,123 @@ class Target:
     """What is asked, with requests of which each is sent once."""
 
     name: str
-    url: str
+    server: Running | Town
     requests: Path
-    used_up: bool  #: by an answer: a webhook that is sent again is a repeat
+    aim: Aim | None = None
+    taker: Running | None = None  #: who is sent to meanwhile, if anybody
     used: int = 0
+    left: int = 0  #: texts that left meanwhile
+    cpu_s: float = 0.0
+    seconds: float = 0.0
+    answered: int = 0
     found: list[Json] = field(default_factory=list)
 
     def ask(self, *options: str) -> Json:
-        """Make load and return what came of it."""
-        one = load(self.requests, self.url, "--skip", str(self.used), *options)
-        if self.used_up:
+        """Make load while everybody else stands still, and return what came of it."""
+        cpu, left = cpu_s(self.server.pid), self._left()
+        begin = partial(os.killpg, self.server.pid, signal.SIGCONT)
+        one = load(self.requests, self.server.url, "--skip", str(self.used), *options, begin=begin)
+        os.killpg(self.server.pid, signal.SIGSTOP)
+        self.cpu_s += cpu_s(self.server.pid) - cpu
+        self.left += self._left() - left
+        self.seconds += one["seconds"]
+        self.answered += one["answered"]
+        if isinstance(self.server, Town):  # a webhook that is sent again is a repeat
             self.used += one["answered"] + one["broken"] + 256
         assert set(one["statuses"]) == {"200"}, one
         return one
 
     def median(self, what: str) -> float:
         """Return the median of all rounds."""
-        return statistics.median(one[what] for one in self.found)
+        return float(statistics.median(one[what] for one in self.found))
+
+    def _left(self) -> int:
+        return int(self.taker.ask("/taken")["taken"]) if self.taker else 0
 
 
-def texts(given: list[str]) -> None:
-    """Texts acknowledged, with sending paused."""
-    _main("ack", [kind for kind in WEBHOOKS if "text" in kind], given)
+def texts(given: Sequence[str]) -> Section:
+    """Texts acknowledged, with sending paused and while they are sent."""
+    return _section("ack", [kind for kind in WEBHOOKS if "text" in kind], given)
 
 
-def calls(given: list[str]) -> None:
+def calls(given: Sequence[str]) -> Section:
     """Calls routed, and written down."""
-    _main("route", [kind for kind in WEBHOOKS if "call" in kind], given)
+    return _section("route", [kind for kind in WEBHOOKS if "call" in kind], given)
 
 
-def _main(name: str, kinds: list[str], given: list[str]) -> None:
+def _section(name: str, kinds: Sequence[str], given: Sequence[str]) -> Section:
+    asked = _arguments(name, given)
+    loads = ["--seconds", str(asked.seconds), "--connections", str(asked.connections)]
+    loads += ["--fresh"] if asked.fresh else []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maskgate-bench-")))
+        targets = _Targets(stack, folder, asked).of(kinds)
+        for _ in range(asked.rounds):
+            for target in targets:
+                target.found.append(target.ask(*loads))
+        halves = [target.ask(*loads, "--rate", f"{target.median('per_second') / 2:.0f}") for target in targets]
+        figures = [figure for pair in zip(targets, halves, strict=True) for figure in _figures(*pair, targets[0])]
+    what, anew = "texts" if name == "ack" else "calls", ", a new one for each request" if asked.fresh else ""
+    about = f"{what} answered, on disk, a second; {asked.connections} connections{anew}"
+    return Section(shlex.join([name, *given]), about, figures)
+
+
+def _arguments(name: str, given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=name, description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=500, help="sessions of two, each on a number of its own")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
-    asked = parser.parse_args(given)
-    loads = ["--seconds", str(asked.seconds), "--connections", str(asked.connections)]
-    loads += ["--fresh"] if asked.fresh else []
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when it began")
-    with ExitStack() as stack:
-        targets = _targets(stack, kinds, asked)
-        for _ in range(asked.rounds):
-            for target in targets:
-                target.found.append(target.ask(*loads))
-        halves = [target.ask(*loads, "--rate", f"{target.median('per_second') / 2:.0f}") for target in targets]
-    _show(targets, halves)
-    print(f"load {os.getloadavg()[0]:.1f} when it ended")
+    parser.add_argument("--only", default="", help="only what has this in its name, such as `flowroute` or `sending`")
+    add_options(parser)
+    return parser.parse_args(given)
 
 
-def _targets(stack: ExitStack, kinds: list[str], asked: argparse.Namespace) -> list[Target]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maskgate-bench-")))
-    bare = stack.enter_context(run(str(HERE / "bare.py")))
-    many = int(asked.seconds * (asked.rounds + 1) * 5_000)
-    targets: list[Target] = []
-    for number, kind in enumerate(kinds):
-        home = folder / f"{number}"
-        home.mkdir()
-        served = gateway(home, WEBHOOKS[kind][0], "http://127.0.0.1:9", asked.pairs, "serve", "--no-dispatch")
-        program, lanes = stack.enter_context(served)
-        requests = write_requests(home / "requests", kind, lanes, many)
-        targets += [Target(kind, program.url, requests, used_up=True)]
-    return [Target(BARE, bare, targets[0].requests, used_up=False), *targets]
+class _Targets:
+    """Starts what is asked."""
+
+    def __init__(self, stack: ExitStack, folder: Path, asked: argparse.Namespace) -> None:
+        self._stack, self._folder, self._asked = stack, folder, asked
+        self._folders = count()
+        self._many = int(asked.seconds * (asked.rounds + 1) * MOST)
+
+    def of(self, kinds: Sequence[str]) -> list[Target]:
+        """Return all of them, the bare one first."""
+        found = [self._paused(kind) for kind in kinds if self._asked.only in f"{kind}, sending paused"]
+        sent = [kind for kind in kinds if "text" in kind and self._asked.only in f"{kind}, while sending"]
+        found += [self._sending(kind) for kind in sent]
+        bare = self._stack.enter_context(run("bare.py"))
+        return [Target(BARE, bare, found[0].requests), *found]
+
+    def _paused(self, kind: str) -> Target:
+        return self._target(kind, "sending paused", PAUSED, None)
+
+    def _sending(self, kind: str) -> Target:
+        taker = self._stack.enter_context(run("taker.py", "--delay", str(CARRIER_MS)))
+        return self._target(kind, "while sending", SENDING, taker)
+
+    def _target(self, kind: str, how: str, aim: Aim, taker: Running | None) -> Target:
+        folder = self._folder / f"{next(self._folders)}"
+        command = ["serve"] if taker else ["serve", "--no-dispatch"]
+        at = taker.url if taker else NOBODY
+        town = self._stack.enter_context(gateway(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
+        requests = write_requests(folder / "requests", kind, town.lanes, self._many)
+        os.killpg(town.pid, signal.SIGSTOP)
+        return Target(kind if "call" in kind else f"{kind}, {how}", town, requests, aim, taker)
 
 
-def _show(targets: list[Target], halves: list[Json]) -> None:
-    base = targets[0].median("per_second")
-    table = Table("", "requests/s", "of bare", "p50 ms", "p99 ms", "p50 ms at half", "p99 ms at half", box=None)
-    for target, half in zip(targets, halves, strict=True):
-        rate = target.median("per_second")
-        times = [target.median("p50_ms"), target.median("p99_ms"), half["p50_ms"], half["p99_ms"]]
-        table.add_row(target.name, f"{rate:,.0f}", f"{rate / base:.2f}", *(f"{time:.1f}" for time in times))
-    Console(width=120).print(table)
+def _figures(target: Target, half: Json, bare: Target) -> list[Figure]:
+    rate = target.median("per_second")
+    ratio = rate / bare.median("per_second")
+    found, cpu_ms = f"{rate:,.0f}/s", 1000 * target.cpu_s / target.answered
+    if target.taker:
+        found += f", {target.left / target.seconds:,.0f}/s left"
+    full = f"p50 {target.median('p50_ms'):.1f}, p99 {target.median('p99_ms'):.1f} ms"
+    at_half = f"p50 {half['p50_ms']:.1f}, p99 {half['p99_ms']:.1f} ms"
+    aims = (target.aim.on(round(ratio, 2)), PROMPT.on(round(half["p99_ms"], 1))) if target.aim else ("", "")
+    return [
+        Figure(target.name, found, ratio, cpu_ms, peak_mb(target.server.pid), aims[0]),
+        Figure("— how soon, at full load", full),
+        Figure("— how soon, at half of that", at_half, aim=aims[1]),
+    ]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import psycopg
+from benchmarks.rows import Rows, bulk
+from benchmarks.sizes import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, ENDPOINT, REUSED, STRANGER, Sizes
 
 from gateway.store import NEVER, Store
 
@@ -21,14 +20,6 @@ DAY = 86_400_000
 SPAN = 60 * DAY  #: of all that happened
 QUARANTINE = 7 * DAY
 AREAS = ("206", "212", "303", "312", "404", "415", "512", "617", "702", "808", "416", "604")
-
-#: Interesting cases, by name: whoever has a hundredth of all, and what is rare.
-BUSY_PERSON = "+12065550000"  #: takes part in every hundredth session
-BUSY_MASK = "+12062000001"  #: a leg of every fiftieth session is on it
-BUSY_SESSION = "the-busy-one"  #: an external id: every hundredth text is in it
-REUSED = "again-and-again"  #: the external id of every hundredth session that has ended
-ENDPOINT = "hooks.example.com-0123abcd"  #: is called back
-STRANGER = "+12065559999"
 
 #: What becomes of texts: the state, how many of a thousand, what the history says.
 FATES = (
@@ -44,22 +35,6 @@ FATES = (
 TOLD = {"sent", "delivered", "undelivered", "failed", "expired", "suppressed", "parked", "blocked"}
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How many sessions, messages (those that came in and those that went out) and numbers."""
-
-    sessions: int
-    messages: int
-
-    @property
-    def numbers(self) -> int:
-        """A tenth of the sessions, and no fewer than it takes to have some of each kind."""
-        return max(100, self.sessions // 10)
-
-    def __str__(self) -> str:
-        return f"{self.sessions:,} sessions, {self.messages:,} messages, {self.numbers:,} numbers"
-
-
 @dataclass(slots=True)
 class _Session:
     """What texts need to know of a session."""
@@ -68,61 +43,10 @@ class _Session:
     legs: tuple[tuple[str, str, str], ...]  #: participant, mask, carrier
 
 
-@dataclass(slots=True)
-class _Rows:
-    """Rows on their way into the database, table by table."""
-
-    put: Callable[[str, Sequence[tuple[Any, ...]]], None]
-    size: int = 20_000
-    waiting: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    counted: Counter[str] = field(default_factory=Counter)
-
-    def add(self, table: str, *row: Any) -> int:
-        """Add a row and return its number, from 1."""
-        rows = self.waiting.setdefault(table, [])
-        rows.append(row)
-        self.counted[table] += 1
-        if len(rows) >= self.size:
-            self.put(table, rows)
-            rows.clear()
-        return self.counted[table]
-
-    def flush(self) -> None:
-        """Write what waits."""
-        for table, rows in self.waiting.items():
-            if rows:
-                self.put(table, rows)
-        self.waiting.clear()
-
-
-#: What is written of each table; `#`: the row's number.
-COLUMNS = {
-    "numbers": "number, seq, carrier, state, region, shuffle, live, exclusive, created_at, label, area",
-    "sessions": "seq, id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, ttl_ms, "
-    "deadline, external_id, metadata",
-    "legs": "session, position, participant, mask, carrier, name, seq",
-    "leases": "mask, participant, session, position, state, ended_at, until",
-    "inbox": "id, carrier, ref, mask, sender, session, outcome, received_at",
-    "outbox": "id, carrier, mask, recipient, text, media, kind, session, inbox, state, reason, code, attempts, "
-    "created_at, expires_at, first_tried_at, updated_at, carrier_ref",
-    "lanes": "mask, recipient, due_at, owner, claimed_until",
-    "paces": "name, carrier, next_at, free_us",
-    "opt_outs": "participant, mask, created_at",
-    "events": "id, at, kind, session, mask, carrier, message, detail",
-    "message_history": "id, message, at, cause, state, reason, code, attempt",
-    "calls": "id, carrier, ref, mask, caller, session, outcome, reason, at",
-    "endpoints": "name, key, upto, held_until, failures, probes, probe_at, why",
-    "callbacks": "id, endpoint, event, kind, session, webhook_id, body, is_full, state, attempts, status, reason, "
-    "created_at, updated_at, expires_at",
-    "callback_lines": "endpoint, session, due_at, owner, claimed_until",
-    "answers": "caller, key, fingerprint, status, headers, body, created_at",
-}
-
-
 class _Filling:
     """One filling, from the first number to the last text."""
 
-    def __init__(self, rows: _Rows, sizes: Sizes, now: int, say: Say) -> None:
+    def __init__(self, rows: Rows, sizes: Sizes, now: int, say: Say) -> None:
         self._rows = rows
         self._sizes = sizes
         self._now = now
@@ -167,7 +91,7 @@ class _Filling:
         free = iter(self._for_one)
         for i in range(self._sizes.sessions):
             at = self._now - SPAN + SPAN * i // self._sizes.sessions
-            live = i * 2 >= self._sizes.sessions and i % 10 != 9
+            live = self._sizes.is_live(i)
             alone = i % 10 == 4 and (not live or (number := next(free, "")) != "")
             people = self._people(i)
             mask = (number if live else self._once_alone(people)) if alone else ""
@@ -331,10 +255,10 @@ class _Filling:
         for i in range(self._sizes.messages // 20):
             session = self._sessions[self._dice.randrange(len(self._sessions))]
             person, mask, carrier = session.legs[0]
-            outcome, reason = ("refused", "ended") if i % 5 == 0 else ("connected", "")
+            outcome, reason = ("refused", "ended") if i % 5 == 0 else ("completed", "")
             at = self._now - SPAN + SPAN * i // (self._sizes.messages // 20)
             ref = f"{self._dice.getrandbits(128):032x}"
-            self._rows.add("calls", i + 1, carrier, ref, mask, person, session.id, outcome, reason, at)
+            self._rows.add("calls", i + 1, carrier, ref, mask, person, session.id, outcome, reason, at, at + 90_000)
         refusing = {session.legs[1][0]: session.legs[1][1] for session in self._sessions[::50]}
         for i, (person, mask) in enumerate(sorted(refusing.items())):
             self._rows.add("opt_outs", person, mask if i % 2 else "", self._now - i)
@@ -349,61 +273,9 @@ def fill(url: str, sizes: Sizes, say: Say) -> None:
     """Fill an empty database; `say` is told how far it is."""
     Store(url).close()
     began = time.monotonic()
-    with _bulk(url) as put:
-        rows = _Rows(put)
+    with bulk(url) as put:
+        rows = Rows(put)
         _Filling(rows, sizes, int(time.time() * 1000), say).run()
         say("  indexes")
     counted = ", ".join(f"{name} {count:,}" for name, count in sorted(rows.counted.items()))
     say(f"  {counted}; {time.monotonic() - began:.0f} s")
-
-
-@contextmanager
-def _bulk(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
-    """Yield what writes rows. Indexes are set aside until the end, and built anew."""
-    with (_sqlite if url.startswith("sqlite") else _postgres)(url) as put:
-        yield put
-
-
-@contextmanager
-def _sqlite(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
-    db = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    db.execute("PRAGMA synchronous=OFF")
-    indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
-    for name, _ in indexes:
-        db.execute(f"DROP INDEX {name}")
-    db.execute("BEGIN")
-
-    def put(table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        marks = ", ".join("?" * len(rows[0]))
-        db.executemany(f"INSERT INTO {table} ({COLUMNS[table]}) VALUES ({marks})", rows)
-
-    yield put
-    for _, sql in indexes:
-        db.execute(sql)
-    db.execute("COMMIT")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-
-
-@contextmanager
-def _postgres(url: str) -> Iterator[Callable[[str, Sequence[tuple[Any, ...]]], None]]:
-    with psycopg.connect(url, autocommit=True) as db:
-        indexes = db.execute(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
-            "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
-        ).fetchall()
-        for name, _ in indexes:
-            db.execute(f"DROP INDEX {name}")
-
-        def put(table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-            with db.cursor().copy(f"COPY {table} ({COLUMNS[table]}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-
-        yield put
-        for _, sql in indexes:
-            db.execute(sql)
-        for table in ("sessions", "inbox", "outbox", "events", "message_history", "calls", "callbacks"):
-            key = "seq" if table == "sessions" else "id"
-            db.execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{key}'), (SELECT MAX({key}) FROM {table}))")
-        db.execute("VACUUM ANALYZE")

@@ -4,7 +4,8 @@
 
 REQUESTS is a file of requests, each a JSON object `{"path": …, "headers": {…}, "body": …}` on a line of its own. Each
 is sent once, the next one on whichever connection is free; when all are used up, the load ends. With `--rate` they
-leave at that many a second, and how long one took counts from when it should have left. Prints one JSON object.
+leave at that many a second, and how long one took counts from when it should have left. Says when it is ready, begins
+when it reads a line, and prints one JSON object.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,11 +94,12 @@ def _written(request: dict[str, Any], host: str, fresh: bool) -> bytes:
 
 async def run(requests: list[bytes], place: tuple[str, int], options: argparse.Namespace) -> dict[str, Any]:
     """Send until the time is over or all are sent."""
-    tally, begun = Tally(), perf_counter()
+    tally, began_at, begun = Tally(), time(), perf_counter()
     work = _due(requests, begun, options)
     await asyncio.gather(*(_talk(work, tally, place, options.fresh) for _ in range(options.connections)))
     took = perf_counter() - begun
     return {
+        "began_at": began_at,
         "seconds": took,
         "answered": len(tally.took),
         "per_second": len(tally.took) / took,
@@ -148,6 +150,9 @@ def main() -> None:
     url = urlsplit(options.url)
     place = (str(url.hostname), int(url.port or 80))
     requests = written(options.requests, url.netloc, fresh=options.fresh, skip=options.skip)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
     with suppress(KeyboardInterrupt):
         json.dump(asyncio.run(run(requests, place, options)), sys.stdout)
 

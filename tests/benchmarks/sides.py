@@ -96,6 +96,7 @@ class Result:
     small: float
     large: float
     rows: tuple[int, int]
+    cpu: tuple[float, float]  #: of this process, ms
 
     @property
     def ratio(self) -> float:
@@ -117,12 +118,15 @@ class Result:
 def compare(case: Case, small: Side, large: Side) -> Result:
     """Time a case on both sides, one after the other, round by round; the first round of each is not counted."""
     times: dict[Side, list[float]] = {small: [], large: []}
+    cpu: dict[Side, list[float]] = {small: [], large: []}
     rows = {small: 0, large: 0}
     for round in range(case.rounds + 1):
         for side in (small, large) if round % 2 else (large, small):
             run = case.prepare(side)
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             answer = run()
             times[side].append(1000 * (time.perf_counter() - began))
+            cpu[side].append(1000 * (time.process_time() - used))
             rows[side] = len(answer.get("data", ())) if isinstance(answer, dict) else 0
-    return Result(case.name, median(times[small][1:]), median(times[large][1:]), (rows[small], rows[large]))
+    a, b = (median(times[side][1:]) for side in (small, large))
+    return Result(case.name, a, b, (rows[small], rows[large]), (median(cpu[small][1:]), median(cpu[large][1:])))

@@ -11,7 +11,7 @@ import os
 import platform
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,10 +19,12 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from benchmarks.costs import costs
-from benchmarks.filling import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, DAY, ENDPOINT, REUSED, STRANGER, Sizes, fill
+from benchmarks.costs import BATCH, costs
+from benchmarks.filling import DAY, fill
 from benchmarks.lists import LISTS
 from benchmarks.sides import FACE, PUBLIC, Case, Result, Side, compare
+from benchmarks.sizes import BUSY_MASK, BUSY_PERSON, BUSY_SESSION, ENDPOINT, REUSED, STRANGER, Sizes
+from benchmarks.stage import database as new_database
 from gateways import TOKEN
 
 from gateway.messages import InboundMessage
@@ -31,7 +33,7 @@ LIMIT = 2.0  #: a ratio above it is marked
 SMALL = Sizes(1_000, 10_000)
 
 
-def main(given: list[str]) -> None:
+def main(given: Sequence[str]) -> None:
     """Run by hand: see `--help`."""
     asked = _arguments(given)
     with ExitStack() as stack:
@@ -40,22 +42,22 @@ def main(given: list[str]) -> None:
         sides = {}
         for name, size in sizes.items():
             sides[name] = Side(stack.enter_context(_database(folder, f"{name}-{size.sessions}-{size.messages}", asked)))
-            _see_to(sides[name], size)
+            see_to(sides[name], size, print)
             stack.callback(sides[name].store.close)
         print(f"{sides['large'].store.facts.split(' at ')[0]}, Python {platform.python_version()}, ", end="")
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} when it began")
         _print_cases(sides["small"], sides["large"], asked)
         if asked.only in "costs":
             pairs(sides["small"]), pairs(sides["large"])
-            costs(sides["small"], sides["large"], print)
+            _print_costs(costs(sides["small"], sides["large"]))
         print(f"load {os.getloadavg()[0]:.1f} when it ended")
 
 
-def _arguments(given: list[str]) -> argparse.Namespace:
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="size", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100_000)
     parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", help="where SQLite's files are kept, and found again by the next run")
     parser.add_argument("--only", default="", help="only what has this in its name")
     parser.add_argument("--rounds", type=int, default=15)
@@ -68,25 +70,22 @@ def _database(folder: Path, name: str, asked: argparse.Namespace) -> Iterator[st
     if asked.database == "sqlite":
         yield f"sqlite:///{folder}/{name}.db"
         return
-    from postgres import Server
-
-    server = Server(f"size-{os.getpid()}", fsync=True)
-    with server.schema() as url:
+    with new_database(folder, asked.database) as url:
         yield url
 
 
-def _see_to(side: Side, size: Sizes) -> None:
+def see_to(side: Side, size: Sizes, say: Callable[[str], None]) -> None:
     """Fill a side's database unless it is full, and find its landmarks."""
     if not side.rows("SELECT 1 FROM numbers LIMIT 1"):
-        print(f"filling: {size}")
-        fill(side.url, size, print)
+        say(f"filling: {size}")
+        fill(side.url, size, say)
     side.landmarks |= _landmarks(side)
 
 
 def _print_cases(small: Side, large: Side, asked: argparse.Namespace) -> None:
     print(f"{'':<66} {'rows':>8} {'small ms':>9} {'large ms':>9} {'ratio':>7}")
     results = []
-    for case in _cases():
+    for case in cases():
         if asked.only in case.name:
             result = _measured(case, small, large, asked.rounds)
             results.append(result)
@@ -94,6 +93,12 @@ def _print_cases(small: Side, large: Side, asked: argparse.Namespace) -> None:
                 print(result.line(LIMIT), flush=True)
     marked = sum(result.is_dearer(LIMIT) for result in results)
     print(f"{len(results)} cases, {marked} marked: more than {LIMIT:g} times as dear, with no more rows to show for it")
+
+
+def _print_costs(found: Mapping[str, tuple[float, float]]) -> None:
+    print(f"{'CPU in µs, ' + str(BATCH) + ' at a time':<66} {'':>8} {'small':>9} {'large':>9} {'ratio':>7}")
+    for name, (small, large) in found.items():
+        print(f"{name:<66} {'':>8} {small:>9.0f} {large:>9.0f} {large / small:>7.2f}")
 
 
 def _measured(case: Case, small: Side, large: Side, rounds: int) -> Result:
@@ -104,7 +109,8 @@ def _measured(case: Case, small: Side, large: Side, rounds: int) -> Result:
     return result
 
 
-def _cases() -> list[Case]:
+def cases() -> list[Case]:
+    """Return everything that is timed."""
     return [*(case for one in LISTS for case in one.cases()), *_LOOK_UPS, *_HOT]
 
 

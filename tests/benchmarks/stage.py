@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
+import functools
 import hashlib
 import hmac
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 from fleet import ready, started
 from program import Program
@@ -27,7 +32,9 @@ SIGNING_KEY = "PSK_docs_0123456789abcdef"
 PROJECT = "00000000-0000-4000-8000-000000000001"
 TOKEN = "a-webhook-token-for-benchmarks"
 
-#: Both carriers, configured and unpaced. `{taker}` is where their APIs are.
+NOBODY = "http://127.0.0.1:9"  #: where nothing listens
+
+#: Both carriers, configured and unpaced.
 VARIABLES = {
     "GATEWAY_PUBLIC_URL": PUBLIC_URL,
     "GATEWAY_WEBHOOK_TOKEN": TOKEN,
@@ -35,6 +42,7 @@ VARIABLES = {
     "FLOWROUTE_ACCESS_KEY": "key",
     "FLOWROUTE_SECRET_KEY": "secret",
     "FLOWROUTE_RATE": "100000",
+    "FLOWROUTE_NUMBER_RATE": "100000",
     "SIGNALWIRE_SPACE": "example.signalwire.com",
     "SIGNALWIRE_PROJECT_ID": PROJECT,
     "SIGNALWIRE_API_TOKEN": "token",
@@ -100,29 +108,91 @@ WEBHOOKS: Mapping[str, tuple[str, Callable[[int, Lane], Json]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Running:
+    """A program of this folder that runs."""
+
+    url: str
+    pid: int
+
+    def ask(self, path: str) -> Any:
+        """Return what it answers, as JSON."""
+        with urlopen(self.url + path, timeout=60) as answer:
+            return json.load(answer)
+
+
 @contextmanager
-def run(*command: str) -> Iterator[str]:
-    """Run a program of this folder and yield its URL."""
-    running = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+def run(program: str, *options: str) -> Iterator[Running]:
+    """Run a program of this folder until the end of the block."""
+    command = [sys.executable, str(HERE / program), *options]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert running.stdout is not None
-        yield running.stdout.readline().split()[-1]
+        yield Running(running.stdout.readline().split()[-1], running.pid)
     finally:
         running.kill()
         running.wait(30)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is asked of every gateway that is measured."""
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--workers", type=int, default=1, help="GATEWAY_WORKERS")
+
+
+@contextmanager
+def database(folder: Path, kind: str) -> Iterator[str]:
+    """Yield the URL of a new database: a file in `folder`, or a schema of a server that syncs what it commits."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/gateway.db"
+        return
+    with _server().schema() as url:
+        yield url
+
+
+@functools.cache
+def _server() -> Any:
+    from postgres import Server
+
+    return Server(f"bench-{os.getpid()}", fsync=True)
+
+
+@dataclass(frozen=True)
+class Town:
+    """A gateway with people who text each other through it."""
+
+    program: Program
+    lanes: list[Lane]
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; workers are its children."""
+        return self.program.running.pid
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.program.url
+
+
 @contextmanager
 def gateway(
-    folder: Path, carrier: str, taker: str, pairs: int, *command: str, **variables: str
-) -> Iterator[tuple[Program, list[Lane]]]:
-    """Run `gateway <command>` where so many pairs talk over numbers of `carrier`; yield it and their lanes."""
-    store = Store(f"sqlite:///{folder}/gateway.db")
-    lanes = meet(store, pairs, carrier)
-    store.close()
-    asked = VARIABLES | {"FLOWROUTE_API_URL": taker, "SIGNALWIRE_API_URL": taker} | variables
-    with started(folder, asked, *command) as program:
-        yield ready(program), lanes
+    folder: Path, carrier: str, asked: argparse.Namespace, *command: str, taker: str = NOBODY
+) -> Iterator[Town]:
+    """Run `gateway <command>` where `asked.pairs` pairs talk over numbers of `carrier`, whose API is at `taker`."""
+    folder.mkdir()
+    with database(folder, asked.database) as url:
+        store = Store(url, readers=1)
+        lanes = meet(store, asked.pairs, carrier)
+        store.close()
+        variables = variables_for(taker) | {"GATEWAY_DATABASE_URL": url, "GATEWAY_WORKERS": str(asked.workers)}
+        with started(folder, variables, *command) as program:
+            yield Town(ready(program), lanes)
+
+
+def variables_for(taker: str) -> dict[str, str]:
+    """Return the variables of a gateway whose carriers' APIs are at a URL."""
+    return VARIABLES | {"FLOWROUTE_API_URL": taker, "SIGNALWIRE_API_URL": taker}
 
 
 def write_requests(path: Path, kind: str, lanes: list[Lane], many: int) -> Path:
@@ -133,8 +203,15 @@ def write_requests(path: Path, kind: str, lanes: list[Lane], many: int) -> Path:
     return path
 
 
-def load(requests: Path, url: str, *options: str) -> Json:
-    """Make load from a process of its own and return what came of it."""
+def load(requests: Path, url: str, *options: str, begin: Callable[[], object] = lambda: None) -> Json:
+    """Make load from a process of its own and return what came of it; `begin` is called just before its first request.
+
+    That process reads its requests before that.
+    """
     command = [sys.executable, str(HERE / "load.py"), str(requests), url, *options]
-    done: Json = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        begin()
+        done: Json = json.loads(process.communicate("\n")[0])
     return done

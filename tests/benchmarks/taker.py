@@ -2,7 +2,7 @@
 
     python taker.py --delay 50
 
-Prints its URL. `GET /taken` is the number of texts taken so far, as JSON.
+Prints its URL. `GET /taken`: how many texts were taken so far and when the last one was (seconds, UTC), as JSON.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import argparse
 import asyncio
 import json
 import sys
-from itertools import count
+from time import time
 
 
 class Taker(asyncio.Protocol):
     """One connection: requests come one after the other."""
 
-    taken = count(1)
-    so_far = 0
+    taken = 0
+    last_at = 0.0
 
     def __init__(self, delay: float) -> None:
         self._delay, self._buffer = delay, bytearray()
@@ -41,13 +41,14 @@ class Taker(asyncio.Protocol):
             return
         del self._buffer[: end + 4 + length]
         if head.startswith(b"GET"):
-            self._answer(200, {"taken": Taker.so_far})
+            self._answer(200, {"taken": Taker.taken, "last_at": Taker.last_at})
         else:
             asyncio.get_running_loop().call_later(self._delay, self._take, b"/Accounts/" in head)
 
     def _take(self, signalwire: bool) -> None:
-        Taker.so_far = next(Taker.taken)
-        ref = f"{Taker.so_far:032x}"
+        Taker.taken += 1
+        Taker.last_at = time()
+        ref = f"{Taker.taken:032x}"
         self._answer(201, {"sid": ref}) if signalwire else self._answer(202, {"data": {"id": f"mdr2-{ref}"}})
 
     def _answer(self, status: int, body: object) -> None:
@@ -56,9 +57,9 @@ class Taker(asyncio.Protocol):
         self._transport.write(head.encode() + words)
 
 
-async def serve(delay: float) -> None:
+async def serve(delay: float, port: int) -> None:
     """Serve until killed."""
-    server = await asyncio.get_running_loop().create_server(lambda: Taker(delay), "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(lambda: Taker(delay), "127.0.0.1", port, backlog=1024)
     sys.stdout.write(f"taker ready on http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
@@ -67,4 +68,6 @@ async def serve(delay: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--delay", type=float, default=0.0, help="ms")
-    asyncio.run(serve(parser.parse_args().delay / 1000))
+    parser.add_argument("--port", type=int, default=0)
+    asked = parser.parse_args()
+    asyncio.run(serve(asked.delay / 1000, asked.port))
