@@ -19,6 +19,7 @@ from gateway.store import NEVER, Tx
 
 log = logging.getLogger(__name__)
 
+HURRIED = 4  #: while requests wait to be answered, one of so many senders is at work
 CROWD = 3  #: numbers of one account throttled at the same time, and the account is held back
 
 
@@ -43,9 +44,13 @@ class Desk:
         self.misfits: dict[str, int] = {}  #: mask -> how often in a row the carrier refused the number itself
         self.backing_off: dict[tuple[str, str], int] = {}  #: lane -> when its next attempt is due (ms)
 
-    def room(self, settling: int) -> int:
-        """Return how many senders are free in the unit that settles `settling` of the messages in flight."""
-        return self.senders - len(self.in_flight) + settling
+    def room(self, settling: int, *, hurried: bool = False) -> int:
+        """Return how many senders are free in the unit that settles `settling` of the messages in flight.
+
+        `hurried`: requests wait to be answered, so that only some may be at work.
+        """
+        at_work = max(1, self.senders // HURRIED) if hurried else self.senders
+        return max(0, at_work - len(self.in_flight) + settling)
 
     def sending(self, message: Message) -> None:
         """Take note that a message goes out: while the carrier is out, as a probe."""

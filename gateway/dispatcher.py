@@ -62,14 +62,19 @@ class Dispatcher(Dispatching):
         *,
         receipt_url: ReceiptUrl = lambda carrier: "",
         courier: Courier | None = None,
+        hurried: Callable[[], bool] = lambda: False,
         clock: Clock = now_ms,
         dice: Dice = random.random,
     ) -> None:
-        """Take the store, the configured carriers, and who sends callbacks beside it, if any are to be sent."""
+        """Take the store, the configured carriers, and who sends callbacks beside it, if any are to be sent.
+
+        `hurried` says whether requests wait to be answered in this process: those come first, and the backlog waits.
+        """
         super().__init__(store, settings.threads)
         self._settings = settings
         self._receipt_url = receipt_url
         self._courier = courier
+        self._hurried = hurried
         self._clock = clock
         self._dice = dice
         self._owner = this_process()
@@ -168,8 +173,9 @@ class Dispatcher(Dispatching):
         if self._unsure:
             self._give_back(now)
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
-        rooms = {name: 0 if self._stopping else desk.room(back[name]) for name, desk in self._desks.items()}
-        turned = self._settle_and_claim({name: Ask(desk=self._desks[name], room=rooms[name]) for name in rooms}, now)
+        turned = self._settle_and_claim(
+            {name: Ask(desk=desk, room=self._room(desk, back[name])) for name, desk in self._desks.items()}, now
+        )
         self._take_note(turned, now)
         for name, messages in turned.claimed.items():
             for message, taken in messages:
@@ -180,6 +186,9 @@ class Dispatcher(Dispatching):
         if turned.blocked or any(turned.claimed.values()):
             return now
         return turned.wake_at if turned.wake_at > now else now + LOCKED_MS
+
+    def _room(self, desk: Desk, settling: int) -> int:
+        return 0 if self._stopping else desk.room(settling, hurried=self._hurried())
 
     def _settle_and_claim(self, asks: Asks, now: int) -> Turned:
         """Return what was claimed, and when the next is due. Whoever only looks holds up nobody's write."""

@@ -65,6 +65,7 @@ class Gateway:
                 settings,
                 receipt_url=lambda name: settings.webhook_url(public_url, name),
                 courier=courier(self.store, settings, clock),
+                hurried=self.is_hurried,
                 clock=clock,
             )
         self.context = Context(
@@ -108,6 +109,10 @@ class Gateway:
         self._socket.close()
         self.dispatcher.stop()
         self.store.close()
+
+    def is_hurried(self) -> bool:
+        """Return whether requests wait for a thread to answer them. To be asked once the gateway has started."""
+        return bool(self._server.task_dispatcher.queue)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

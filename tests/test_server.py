@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from gateways import TOKEN, api, carrier_for, gateway, network
+from program import until
 from scripted import Scripted
 
 from gateway.doors import closed_doors
@@ -169,6 +170,23 @@ def test_requests_under_way_are_finished_before_it_stops(tmp_path: Path) -> None
             gate.set()
             assert waiting.result(20)[0] == 200
             stopping.result(20)
+
+
+def test_the_dispatcher_is_told_while_requests_wait_for_a_thread(tmp_path: Path) -> None:
+    with network("simulator") as net, ThreadPoolExecutor(5) as threads:
+        carriers = {"simulator": carrier_for(net, "simulator")}
+        with gateway(tmp_path, carriers, GATEWAY_TN_CARRIER="simulator", GATEWAY_THREADS="2") as running:
+            assert running.dispatcher._hurried == running.is_hurried
+            gate, holds = threading.Event(), threading.Event()
+            writer = threads.submit(running.store.write, lambda tx: (holds.set(), gate.wait(20)))
+            assert holds.wait(10)
+            numbers = [{"value": f"+1206555019{n}"} for n in range(4)]
+            waiting = [threads.submit(api, running, "POST", "/tn", number) for number in numbers]
+            until(running.is_hurried, "two are being answered, and two wait")
+            gate.set()
+            assert [one.result(20)[0] for one in waiting] == [200] * 4
+            assert not running.is_hurried()
+            writer.result(20)
 
 
 def test_a_stop_whose_server_has_seen_it_by_itself_is_no_error(tmp_path: Path) -> None:
