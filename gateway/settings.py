@@ -134,7 +134,9 @@ class Settings(CallSettings, CallbackSettings):
         "GATEWAY_UNCERTAIN", "resend", "A send whose outcome cannot be learnt: `resend` it or `hold` it for a human"
     )
     senders: Annotated[int, _text(values.whole(1, 1024))] = _setting(
-        "GATEWAY_SENDERS", "64", "Concurrent sends to each carrier, in each process; a quarter of them while requests wait to be answered"
+        "GATEWAY_SENDERS",
+        "64",
+        "Concurrent sends to each carrier, in each process; a quarter of them while requests wait to be answered",
     )
     threads: Annotated[int, _text(values.whole(1, 256))] = _setting(
         "GATEWAY_THREADS", "16", "Threads that answer HTTP, in each process. With only one, no recordings are played"
