@@ -150,13 +150,15 @@ class _Targets:
         town = self._stack.enter_context(gateway(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
         requests = write_requests(folder / "requests", kind, town.lanes, self._many)
         os.killpg(town.pid, signal.SIGSTOP)
-        return Target(kind if "call" in kind else f"{kind}, {how}", town, requests, aim, taker)
+        aimed = aim if self._asked.database == "sqlite" else None  # what was asked for is of SQLite
+        return Target(kind if "call" in kind else f"{kind}, {how}", town, requests, aimed, taker)
 
 
 def _figures(target: Target, half: Json, bare: Target) -> list[Figure]:
     rate = target.median("per_second")
     ratio = rate / bare.median("per_second")
-    found, cpu_ms = f"{rate:,.0f}/s", 1000 * target.cpu_s / target.answered
+    rates = [one["per_second"] for one in target.found]
+    found, cpu_ms = f"{rate:,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f})", 1000 * target.cpu_s / target.answered
     if target.taker:
         found += f", {target.left / target.seconds:,.0f}/s left"
     full = f"p50 {target.median('p50_ms'):.1f}, p99 {target.median('p99_ms'):.1f} ms"

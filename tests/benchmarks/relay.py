@@ -75,7 +75,7 @@ def _measured(folder: Path, trial: Trial, asked: argparse.Namespace) -> Figure:
         taker = stack.enter_context(run("taker.py", "--delay", str(trial.carrier_ms)))
         town = stack.enter_context(gateway(folder, asked.carrier, asked, "serve", taker=taker.url))
         requests = write_requests(folder / "requests", KINDS[asked.carrier], town.lanes, texts)
-        return _figure(town, taker, trial, texts, requests, asked.connections)
+        return _figure(town, taker, trial, texts, requests, asked)
 
 
 def _when_taken(taker: Running, texts: int) -> Json:
@@ -86,14 +86,15 @@ def _when_taken(taker: Running, texts: int) -> Json:
     return dict(taken)
 
 
-def _figure(town: Town, taker: Running, trial: Trial, texts: int, requests: Path, connections: int) -> Figure:
+def _figure(town: Town, taker: Running, trial: Trial, texts: int, requests: Path, asked: argparse.Namespace) -> Figure:
     before = cpu_s(town.pid)
-    came = load(requests, town.url, "--seconds", "600", "--connections", str(connections))
+    came = load(requests, town.url, "--seconds", "600", "--connections", str(asked.connections))
     assert came["statuses"] == {"200": texts}, came
     taken = _when_taken(taker, texts)
     assert taken["taken"] == texts, f"{taken['taken']} taken of {texts}"
     rate, memory_mb = texts / (taken["last_at"] - came["began_at"]), peak_mb(town.pid)
-    aim = AIM.on(round(rate)) if trial.carrier_ms == AIMED_AT and trial.lanes > SENDERS else ""
+    aimed = trial.carrier_ms == AIMED_AT and trial.lanes > SENDERS and asked.database == "sqlite"
+    aim = AIM.on(round(rate)) if aimed else ""
     return Figure(
         f"carrier takes {trial.carrier_ms} ms, {trial.lanes:,} lanes",
         f"{rate:,.0f}/s ({texts:,} texts; webhooks {came['per_second']:,.0f}/s)",
