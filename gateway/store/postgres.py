@@ -179,7 +179,8 @@ def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
 
     def run(statement: Statement, params: dict[str, Any]) -> list[Row]:
         cursor.execute(statement.postgresql, params, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        found = cursor.pgresult  # `description` would be made of every column, for each statement
+        return cursor.fetchall() if found is not None and found.nfields else []
 
     def run_many(statement: Statement, many: list[dict[str, Any]]) -> None:
         if len(many) == 1:
