@@ -203,9 +203,23 @@ def without_number(text: str) -> str:
     return text
 
 
+def words(text: str) -> str:
+    """Return what is said. Raises `ValueError` where there is no word in it."""
+    if not any(letter.isalnum() for letter in text):
+        raise ValueError("has no word in it, and must say something")
+    return text
+
+
 def words_or_none(text: str) -> str:
-    """Return what is said; "" for `-`: nothing."""
-    return "" if text == "-" else text
+    """Return what is said; "" for `-`: nothing. Raises `ValueError` where there is no word in it."""
+    return "" if text.strip() in ("", "-") else words(text)
+
+
+def free_words_or_none(text: str) -> str:
+    """Return what is said, in words of the operator's own; "" for `-`. Raises `ValueError` as `words` does, and where
+    they hold what may be a phone number.
+    """
+    return without_number(words_or_none(text))
 
 
 def keywords(text: str) -> frozenset[str]:

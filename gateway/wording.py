@@ -34,13 +34,13 @@ class Wording(BaseSettings):
     session_end_msg: str = _setting(
         "SESSION_END_MSG",
         "This session has ended, talk to you again soon!",
-        "Sent to both when it is ended by `DELETE /session`",
+        "Sent to both when it is ended by `DELETE /session`, and to whoever texts into a session of `/v1` that is over",
     )
     no_session_msg: str = _setting(
         "NO_SESSION_MSG",
         "An active session was not found. Please contact support@yourorg.com",
-        "Sent to whoever texts a number on which they have no session, or one that is over; at most once an hour "
-        "for each person and number",
+        "Sent to whoever texts a number on which they have no session, or one of the inherited APIs that is over; at "
+        "most once an hour for each person and number, like the words above",
     )
     stop_words: Annotated[frozenset[str], NoDecode, _text(values.stop_words)] = _setting(
         "GATEWAY_STOP_WORDS",

@@ -43,10 +43,26 @@ def test_calls_go_by_the_documented_defaults() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "said"), [("-", ""), ("Nobody is here.", "Nobody is here.")])
-def test_words_that_need_not_be_said(given: str, said: str) -> None:
-    settings = read_settings(GATEWAY_CALL_UNANSWERED_MSG=given, GATEWAY_CALL_GOODBYE_MSG=given)
-    assert (settings.call_unanswered_msg, settings.call_goodbye_msg) == (said, said)
+NEED_NOT = ["UNANSWERED_MSG", "GOODBYE_MSG", "RECORD_MSG", "WORDS", "WHISPER"]
+
+
+@pytest.mark.parametrize(("given", "said"), [("-", ""), (" - ", ""), ("Nobody is here.", "Nobody is here.")])
+@pytest.mark.parametrize("name", NEED_NOT)
+def test_words_that_need_not_be_said(name: str, given: str, said: str) -> None:
+    assert getattr(read_settings(**{f"GATEWAY_CALL_{name}": given}), f"call_{name.lower()}") == said
+
+
+SAID = [name for name in CallSettings.model_fields if name.endswith(("_msg", "_text", "_words", "_whisper"))]
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_words_that_say_nothing_are_refused(name: str) -> None:
+    """Who is recorded, for one, must have been told: a dash is no announcement."""
+    with pytest.raises(ConfigError, match="has no word in it"):
+        read_settings(**{f"GATEWAY_{name.upper()}": "..."})
+    if name.removeprefix("call_").upper() not in NEED_NOT:
+        with pytest.raises(ConfigError, match="has no word in it"):
+            read_settings(**{f"GATEWAY_{name.upper()}": "-"})
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
