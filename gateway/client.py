@@ -79,6 +79,8 @@ class CarrierSession:
         """
         kwargs.setdefault("timeout", TIMEOUT)
         later = kwargs.pop("stream", False)
+        if kwargs.get("verify") is None:  # which would look at no certificate
+            kwargs.pop("verify", None)
         try:
             response = self._session().request(method, url, **self._environment(url) | kwargs, stream=True)
             if not later:
@@ -131,23 +133,28 @@ class CarrierSession:
 class _Session(requests.Session):
     """One that follows no redirect, nor reads where it leads: requests fails at what is no URL, whoever follows it.
 
-    It keeps no cookies either, and what is asked of it is whole: to merge it with what a session knows is a sixth of
-    the CPU of a send.
+    It keeps no cookies either, and what is asked of it is whole but for its headers: to merge it with what a session
+    knows is a sixth of the CPU of a send.
     """
 
     def get_redirect_target(self, resp: Response) -> None:
         return None
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        headers: dict[str, Any] = {**self.headers, **(request.headers or {})}
+        for unwanted in [name.lower() for name, value in headers.items() if value is None]:
+            headers = {name: value for name, value in headers.items() if name.lower() != unwanted}
         prepared = requests.PreparedRequest()
         prepared.prepare(
             method=request.method,
             url=request.url,
-            headers={**self.headers, **(request.headers or {})},
+            headers=headers,
             files=request.files,
             data=request.data,
             params=request.params,
             auth=request.auth,
+            cookies=request.cookies,
+            hooks=request.hooks,
             json=request.json,
         )
         return prepared
