@@ -14,6 +14,7 @@ from test_calls import (
     CARL,
     CHANGES,
     DAN,
+    EVE,
     calls,
     end,
     events,
@@ -23,6 +24,7 @@ from test_calls import (
     ready,
     replaced,
     texts,
+    with_pin,
 )
 from voices import Phone, Voice
 from wsgi import Client, SettableClock
@@ -93,6 +95,16 @@ def test_two_who_talk_go_on(client: Client, voice: Voice, taken: str) -> None:
     end(client, session)
     sweep(client)
     assert (voice.hung_up, last(client)["state"]) == ([], "answered")
+
+
+def test_a_call_put_through_by_a_pin_rings_from_then_on(client: Client, voice: Voice, clock: SettableClock) -> None:
+    session = with_pin(client)
+    phone = Phone(client, EVE, ANNS)
+    clock.tick(minutes=3)  # who looks for it, and types it wrong first
+    assert phone.step("pin", digits="2468")[0] == "Connect"
+    end(client, session)
+    sweep(client)
+    assert voice.hung_up == ["c-1"]
 
 
 def two_calls(client: Client) -> tuple[Phone, Phone]:

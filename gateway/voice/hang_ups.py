@@ -16,8 +16,9 @@ from gateway.logs import log_bug
 from gateway.past import Call
 from gateway.settings import Settings
 from gateway.store import Store, Tx
-from gateway.voice import course, policy
+from gateway.voice import course, policy, turns
 from gateway.voice.course import Line
+from gateway.voice.policy import Plan
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +61,13 @@ def _look_again(tx: Tx, id: int, now: int) -> tuple[Call, bool]:
 def _is_for_nobody(tx: Tx, call: Call, now: int) -> bool:
     """Return whether a call that rings does so for nobody."""
     plan = policy.read_plan(call.plan)
-    if plan is None or now >= call.at + plan.options.ring_seconds * 1000 * len(plan.callees) + SLACK_MS:
+    if plan is None or now >= turns.routed_at(call, plan) + _longest_ms(plan):
         return False
     return not policy.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, now)
+
+
+def _longest_ms(plan: Plan) -> int:
+    return plan.options.ring_seconds * 1000 * len(plan.callees) + SLACK_MS
 
 
 def _hangs_up(carrier: Carrier, call: Call) -> bool:
