@@ -6,15 +6,11 @@ tried again; once it has left and no answer came, the carrier may have acted on 
 
 from __future__ import annotations
 
-import http.client
-import io
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from time import monotonic
 from typing import Any
 
 import requests
@@ -22,6 +18,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
+from gateway.bounded import BoundedAnswer
 from gateway.errors import (
     CarrierMisconfigured,
     PermanentSendError,
@@ -79,6 +76,8 @@ class CarrierSession:
         """
         kwargs.setdefault("timeout", TIMEOUT)
         later = kwargs.pop("stream", False)
+        if kwargs.get("verify") is None:  # which would look at no certificate
+            kwargs.pop("verify", None)
         try:
             response = self._session().request(method, url, **self._environment(url) | kwargs, stream=True)
             if not later:
@@ -131,23 +130,28 @@ class CarrierSession:
 class _Session(requests.Session):
     """One that follows no redirect, nor reads where it leads: requests fails at what is no URL, whoever follows it.
 
-    It keeps no cookies either, and what is asked of it is whole: to merge it with what a session knows is a sixth of
-    the CPU of a send.
+    It keeps no cookies either, and what is asked of it is whole but for its headers: to merge it with what a session
+    knows is a sixth of the CPU of a send.
     """
 
     def get_redirect_target(self, resp: Response) -> None:
         return None
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        headers: dict[str, Any] = {**self.headers, **(request.headers or {})}
+        for unwanted in [name.lower() for name, value in headers.items() if value is None]:
+            headers = {name: value for name, value in headers.items() if name.lower() != unwanted}
         prepared = requests.PreparedRequest()
         prepared.prepare(
             method=request.method,
             url=request.url,
-            headers={**self.headers, **(request.headers or {})},
+            headers=headers,
             files=request.files,
             data=request.data,
             params=request.params,
             auth=request.auth,
+            cookies=request.cookies,
+            hooks=request.hooks,
             json=request.json,
         )
         return prepared
@@ -156,46 +160,12 @@ class _Session(requests.Session):
         return {"proxies": proxies or {}, "stream": stream, "verify": verify, "cert": cert}
 
 
-class _Bytes(io.RawIOBase):
-    """What comes in from a socket, until the time that the socket has for one read is over."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        timeout = sock.gettimeout()
-        self._until = None if timeout is None else monotonic() + timeout
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._until is not None:
-            left = self._until - monotonic()
-            if left <= 0:
-                raise TimeoutError("the answer takes too long")
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _BoundedAnswer(http.client.HTTPResponse):
-    """An answer whose time begins when the first byte of it is waited for."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        unbounded, self.fp = self.fp, io.BufferedReader(_Bytes(sock))
-        unbounded.close()
-
-
 class _HTTP(urllib3.connection.HTTPConnection):
-    response_class = _BoundedAnswer
+    response_class = BoundedAnswer
 
 
 class _HTTPS(urllib3.connection.HTTPSConnection):
-    response_class = _BoundedAnswer
+    response_class = BoundedAnswer
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):

@@ -129,7 +129,7 @@ def _form(request: WebhookRequest) -> Mapping[str, str]:
 
 def _refuse_other_bytes(body: bytes) -> None:
     try:
-        parse_qsl(body.decode("utf-8"), errors="strict")
+        parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict")
     except ValueError as error:
         raise WebhookMalformed(f"the body is not a form: {type(error).__name__}") from None
 

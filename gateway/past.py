@@ -51,6 +51,7 @@ class Call:
     at: int  #: when it came in
     plan: str = field(default="", repr=False)  #: how it was routed: `voice.policy.Plan` as JSON; "": to nobody
     pin_tries: int = 0  #: wrong ones
+    give_up_at: int = 0  #: when it is taken as over, should nobody tell us
     answered_at: int | None = None
     answered_by: int | None = None  #: the position of the leg
     missed_at: int | None = None  #: when it was known that nobody would answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -9,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 import requests
+import requests.adapters
 import urllib3
 
 from gateway.client import CarrierSession, _in_our_terms, retry_after, size_of
@@ -45,8 +48,8 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def server(**extra: str) -> Iterator[ThreadingHTTPServer]:
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+def server(how: type[BaseHTTPRequestHandler] = Answering, **extra: str) -> Iterator[ThreadingHTTPServer]:
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), how)
     listening.paths, listening.extra = [], extra  # type: ignore[attr-defined]
     thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
     thread.start()
@@ -216,6 +219,64 @@ def test_threads_do_not_share_connections_or_cookies() -> None:
         thread.join()
     assert len({id(one) for one in made}) == 3
     assert all(not one.trust_env for one in made)  # type: ignore[attr-defined]
+
+
+class Showing(BaseHTTPRequestHandler):
+    """Answers with the headers it got."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", f"{len(body)}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"headers": {"accept": "text/plain"}}, {"accept": "text/plain"}),
+        ({"headers": {"accept": None, "X-One": "1"}}, {"accept": None, "x-one": "1"}),
+        ({"cookies": {"one": "1"}}, {"cookie": "one=1"}),
+        ({"auth": ("user", "word")}, {"authorization": "Basic dXNlcjp3b3Jk"}),
+    ],
+    ids=["in its place", "left out", "cookies", "auth"],
+)
+def test_what_a_plugin_asks_for_is_sent_as_requests_would(asked: dict[str, Any], sent: dict[str, str | None]) -> None:
+    heard: list[int] = []
+    hooks = {"response": lambda answer, **_: heard.append(answer.status_code)}
+    with server(Showing) as listening:
+        shown = CarrierSession(proxies=False).get(url(listening, ""), hooks=hooks, **asked).json()
+    assert ({name: shown.get(name) for name in sent}, heard) == (sent, [200])
+
+
+class Noting(requests.adapters.BaseAdapter):
+    """Notes what certificates are looked at, where the request would leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verified: list[object] = []
+
+    def send(self, request: requests.PreparedRequest, *args: Any, verify: object = None, **kwargs: Any) -> Any:
+        self.verified.append(verify)
+        raise requests.ConnectionError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_certificate_is_looked_at_unless_a_plugin_says_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is what a setting that nobody has set is: no reason to believe whoever answers."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/all.pem")
+    session, noting = CarrierSession(proxies=False), Noting()
+    session._session().mount("https://", noting)
+    for asked in ({}, {"verify": None}, {"verify": "/ca.pem"}, {"verify": False}):
+        with pytest.raises(UncertainSendError):
+            session.get("https://carrier.example/", **asked)
+    assert noting.verified == ["/all.pem", "/all.pem", "/ca.pem", False]
 
 
 # --- downloads ----------------------------------------------------------------------------------

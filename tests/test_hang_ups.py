@@ -14,6 +14,8 @@ from test_calls import (
     CARL,
     CHANGES,
     DAN,
+    EVE,
+    calls,
     end,
     events,
     last,
@@ -22,6 +24,7 @@ from test_calls import (
     ready,
     replaced,
     texts,
+    with_pin,
 )
 from voices import Phone, Voice
 from wsgi import Client, SettableClock
@@ -92,6 +95,58 @@ def test_two_who_talk_go_on(client: Client, voice: Voice, taken: str) -> None:
     end(client, session)
     sweep(client)
     assert (voice.hung_up, last(client)["state"]) == ([], "answered")
+
+
+def test_a_call_put_through_by_a_pin_rings_from_then_on(client: Client, voice: Voice, clock: SettableClock) -> None:
+    session = with_pin(client)
+    phone = Phone(client, EVE, ANNS)
+    clock.tick(minutes=3)  # who looks for it, and types it wrong first
+    assert phone.step("pin", digits="2468")[0] == "Connect"
+    end(client, session)
+    sweep(client)
+    assert voice.hung_up == ["c-1"]
+
+
+def two_calls(client: Client) -> tuple[Phone, Phone]:
+    """Let two people call, each in a session that ends while it rings."""
+    made = []
+    for ref, caller, callee in (("c-1", ANN, BOB), ("c-2", CARL, DAN)):
+        session = open_(client, caller, callee)
+        made.append((session, Phone(client, caller, ANNS, ref)))
+    for session, _ in made:
+        end(client, session)
+    return made[0][1], made[1][1]
+
+
+def test_a_call_that_is_taken_while_another_is_hung_up_goes_on(client: Client, voice: Voice) -> None:
+    phones = {phone.ref: phone for phone in two_calls(client)}
+
+    class Slow(Voice):
+        def hang_up(self, carrier_ref: str) -> bool:
+            """Take so long that the news of the other call is here before it is its turn."""
+            [other] = [phone for ref, phone in phones.items() if ref != carrier_ref]
+            other.tell("answered", 1)
+            return super().hang_up(carrier_ref)
+
+    slow, context = Slow(), client.context
+    HangUps(context.store, {"voice": slow}, context.settings).sweep(context.clock())
+    assert len(slow.hung_up) == 1
+    assert sorted(one["state"] for one in calls(client)) == ["answered", "ended"]
+
+
+def test_what_nobody_tells_of_for_hours_does_not_stand_before_what_rings(
+    client: Client, voice: Voice, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.call_progress.RINGING", 2)
+    open_(client, CARL, DAN)
+    for ref in ("c-8", "c-9"):
+        Phone(client, CARL, ANNS, ref)
+    clock.tick(minutes=20)
+    session = open_(client)
+    Phone(client, ANN, ANNS)
+    end(client, session)
+    sweep(client)
+    assert voice.hung_up == ["c-1"]
 
 
 def test_as_long_as_somebody_may_take_the_call_it_rings(client: Client, voice: Voice) -> None:

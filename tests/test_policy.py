@@ -358,6 +358,8 @@ def test_of_another_host_nothing_is_known() -> None:
         (b"a=%ff", None),
         (b"a=\xff", None),
         (b"%ff=a", None),
+        (b"%ff=", None),
+        (b"a=1&%ff", None),
     ],
 )
 def test_a_form_is_utf_8_or_malformed(body: bytes, form: dict[str, str] | None) -> None:

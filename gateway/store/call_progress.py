@@ -42,10 +42,11 @@ _GIVEN_UP = Statement(
     "WHEN outcome <> '' THEN outcome ELSE 'unknown' END WHERE id IN (SELECT id FROM calls WHERE state <> 'ended' "
     "AND give_up_at <= :now ORDER BY give_up_at LIMIT :count) RETURNING id, session, carrier, mask, outcome"
 )
-#: Of the calls that go on (`calls_open`) those that nobody has taken.
+#: Of the calls that go on (`calls_open`) those nobody has taken. Some stay so for hours, since nobody tells us more of
+#: them: the newest come first.
 _RINGING = Statement(
     "SELECT * FROM calls WHERE state <> 'ended' AND state = 'ringing' AND answered_at IS NULL AND missed_at IS NULL "
-    "AND give_up_at > 0 ORDER BY give_up_at LIMIT :count"
+    "AND give_up_at > 0 ORDER BY give_up_at DESC LIMIT :count"
 )
 #: Nothing steps back: what has ended stays so, and what was told first stays told.
 _LEG = Statement(
@@ -104,7 +105,7 @@ class CallProgressUnit(CallUnit):
         return len(rows)
 
     def ringing_calls(self) -> list[Call]:
-        """Return calls that ring, a bounded number, as far as anybody has told us."""
+        """Return the newest calls that ring, a bounded number, as far as anybody has told us."""
         return [call_in(row) for row in self.run(_RINGING, count=RINGING)]
 
     def note_leg(self, call: int, leg: CallLeg) -> None:

@@ -170,6 +170,7 @@ def call_in(row: Row) -> Call:
         at=row["at"],
         plan=row["plan"],
         pin_tries=row["pin_tries"],
+        give_up_at=row["give_up_at"],
         answered_at=row["answered_at"],
         answered_by=row["answered_by"],
         missed_at=row["missed_at"],

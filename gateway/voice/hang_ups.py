@@ -16,8 +16,9 @@ from gateway.logs import log_bug
 from gateway.past import Call
 from gateway.settings import Settings
 from gateway.store import Store, Tx
-from gateway.voice import course, policy
+from gateway.voice import course, policy, turns
 from gateway.voice.course import Line
+from gateway.voice.policy import Plan
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +39,35 @@ class HangUps(Beside):
         self._settings = settings
 
     def sweep(self, now: int) -> None:
-        """Hang up calls that ring for nobody. Raises `StoreUnavailable`."""
-        for call in self._store.read(lambda tx: [one for one in tx.ringing_calls() if _is_for_nobody(tx, one, now)]):
-            carrier = self._carriers.get(call.carrier)
+        """Hang up calls that ring for nobody. Raises `StoreUnavailable`.
+
+        Each is looked at once more when it is its turn: a carrier may take seconds, and two talk meanwhile.
+        """
+        for found in self._store.read(lambda tx: [one for one in tx.ringing_calls() if _is_for_nobody(tx, one, now)]):
             if self._stopping:
                 return
-            if carrier is not None and _hangs_up(carrier, call):
+            call, still = self._store.read(partial(_look_again, id=found.id, now=now))
+            carrier = self._carriers.get(call.carrier)
+            if still and carrier is not None and _hangs_up(carrier, call):
                 line = Line(carrier=carrier, settings=self._settings, now=now)
                 self._store.write(partial(course.hung_up, line=line, id=call.id))
 
 
+def _look_again(tx: Tx, id: int, now: int) -> tuple[Call, bool]:
+    call = tx.find_call(id)
+    return call, call.state == "ringing" and call.missed_at is None and _is_for_nobody(tx, call, now)
+
+
 def _is_for_nobody(tx: Tx, call: Call, now: int) -> bool:
+    """Return whether a call that rings does so for nobody."""
     plan = policy.read_plan(call.plan)
-    if plan is None or now >= call.at + plan.options.ring_seconds * 1000 * len(plan.callees) + SLACK_MS:
+    if plan is None or now >= turns.routed_at(call, plan) + _longest_ms(plan):
         return False
     return not policy.still(plan, tx.session(call.session), tx.opted_out_legs(call.session), call, now)
+
+
+def _longest_ms(plan: Plan) -> int:
+    return plan.options.ring_seconds * 1000 * len(plan.callees) + SLACK_MS
 
 
 def _hangs_up(carrier: Carrier, call: Call) -> bool:

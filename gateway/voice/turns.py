@@ -86,9 +86,16 @@ def _routed(verdict: Plan | Refusal | None, session: str, now: int) -> Routed:
         return Routed(state="asked", give_up_at=now + ASK_MS)
     if isinstance(verdict, Refusal):
         return Routed(state="ended", session=session, reason=verdict.reason)
-    seconds = verdict.options.ring_seconds + verdict.options.limit_seconds
-    give_up_at = now + seconds * 1000 + SLACK_MS
-    return Routed(state="ringing", session=session, plan=verdict.write(), give_up_at=give_up_at)
+    return Routed(state="ringing", session=session, plan=verdict.write(), give_up_at=now + _longest_ms(verdict))
+
+
+def routed_at(call: Call, plan: Plan) -> int:
+    """Return when a call that rings was put through (ms UTC): if a PIN was asked for, minutes after it came in."""
+    return call.give_up_at - _longest_ms(plan)
+
+
+def _longest_ms(plan: Plan) -> int:
+    return (plan.options.ring_seconds + plan.options.limit_seconds) * 1000 + SLACK_MS
 
 
 def _tell(tx: Tx, line: Line, id: int, mask: str, session: str, verdict: Plan | Refusal | None) -> None:

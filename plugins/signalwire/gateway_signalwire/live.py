@@ -21,10 +21,11 @@ _JSON = {"Accept": "application/json"}
 def hang_up(http: CarrierSession, settings: SignalWireSettings, call: str) -> bool:
     """End `call`, and what it dialled; return False where there is no API token. Raises a subclass of `SendError`.
 
+    A webhook named it: no name of a call (nothing, or dots, which in a URL lead elsewhere) is asked about. False, too.
     The Compatibility API is asked first, and for a call it does not know the other: which of them knows those of SWML
     is not documented. One that neither knows is over.
     """
-    if settings.api_token is None:
+    if settings.api_token is None or not call.strip("."):
         return False
     url = f"{account_url(settings)}/Calls/{quote(call, safe='')}"
     response = http.post(url, data={"Status": "completed"}, auth=auth(settings), headers=_JSON, check=False)

@@ -68,3 +68,10 @@ def test_without_a_token_nobody_can() -> None:
 def test_what_a_webhook_called_a_call_goes_nowhere_else(web: responses.RequestsMock) -> None:
     web.post(COMPATIBLE.replace(SID, "..%2F..%2Fx%3Fy"), json={})
     assert carrier().hang_up("../../x?y") is True
+
+
+@pytest.mark.parametrize("call", ["", ".", ".."])
+def test_what_cannot_be_a_call_is_asked_about_nowhere(web: responses.RequestsMock, call: str) -> None:
+    """`/Calls/..` is the account itself."""
+    assert carrier().hang_up(call) is False
+    assert not web.calls
