@@ -398,20 +398,37 @@ def test_who_took_a_recorded_call_may_be_told_after_its_end(client: Client, voic
     refused(client("GET", f"/v1/calls/{last(client)['id']}/recordings/1"), 404, "recording-unknown")
     for _ in range(2):
         phone.tell("ended", 2, outcome="completed", seconds=9)
-    assert [one["state"] for one in last(client)["recordings"]] == ["deleting", "ready", "ready", "ready"]
+    ready = [(one["n"], one["state"]) for one in last(client)["recordings"]]
+    assert ready == [(2, "ready"), (3, "ready"), (4, "ready")]  # the first is of a mailbox, or nobody told who took it
     assert [kind for kind, _ in events(client)].count("recording.ready") == 3
     phone.report("recording", ref="rec-5", callees=[1])
     phone.report("recording", ref="rec-6", callees=[2])
-    assert [one["state"] for one in last(client)["recordings"]][4:] == ["deleting", "ready"]
+    assert [(one["n"], one["state"]) for one in last(client)["recordings"]][3:] == [(6, "ready")]
+
+
+def test_a_conversation_is_not_deleted_for_late_news_of_a_callee_who_hung_up_in_the_whisper(
+    client: Client, voice: Voice
+) -> None:
+    voice.kept["rec-2"] = list(SOUND)
+    open_(client, ANN, BOB, CARL, calls={"record": True, "whisper": "A call for you."})
+    phone = Phone(client, ANN, ANNS)
+    assert phone.step("dialled", rung=[1])[0] == "Connect"
+    phone.tell("answered", 1)  # late: it was over before the next was rung
+    phone.step("screen", 2)
+    phone.tell("answered", 2)
+    phone.report("recording", ref="rec-2", callees=[2])
+    phone.step("dialled", connected=True)
+    sweep(client)
+    assert "rec-2" in voice.kept
 
 
 def test_what_is_said_of_a_recording_counts_from_when_there_is_one(client: Client) -> None:
-    open_(client, ANN, BOB, CARL, calls={"record": True})
+    open_(client, ANN, BOB, CARL, calls={"record": True, "accept": True})
     phone = Phone(client, ANN, ANNS)
     event = {"type": "recording", "carrier_ref": "c-1", "kind": "recording", "recording_ref": "rec-1"}
     for state, callees in (("absent", [2]), ("ready", [1])):
         assert phone.post(phone.url("recording"), event | {"state": state, "callees": callees}).status == 200
-    phone.tell("answered", 2)
+    phone.step("screened", 2, digits="1")
     assert [one["state"] for one in last(client)["recordings"]] == ["deleting"]
 
 

@@ -20,7 +20,7 @@ def is_early(call: Call, one: RecordingKept) -> bool:
 
 def judge(tx: Tx, call: Call, one: RecordingKept, now: int) -> None:
     """Tell that a recording is ready, let it be deleted if it is of nobody's conversation, or wait for who took it."""
-    if _is_of_call(one) and (call.missed_at is not None or _is_nobodys(call, one)):
+    if _is_of_call(one) and (call.missed_at is not None or (_is_nobodys(call, one) and _was_asked(call))):
         tx.delete_recording(one.id, now)
     elif not is_early(call, one):
         add_event(tx, call, "recording.ready", one.kind, now)
@@ -54,3 +54,13 @@ def _is_in_doubt(call: Call, one: RecordingKept) -> bool:
 def _is_nobodys(call: Call, one: RecordingKept) -> bool:
     """Return whether somebody took a call of whom a recording is not."""
     return bool(one.callees) and call.answered_by is not None and call.answered_by not in one.callees
+
+
+def _was_asked(call: Call) -> bool:
+    """Return whether whoever took the call pressed 1, so that it is certain who did.
+
+    Else, whoever hung up in the middle of a whisper may pass for them, where news is late: then a recording of another
+    is kept from everybody, but not deleted for good before its time.
+    """
+    plan = policy.read_plan(call.plan)
+    return plan is not None and plan.options.accept
