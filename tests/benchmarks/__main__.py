@@ -81,6 +81,8 @@ def _all(given: Sequence[str], facts: Sequence[str]) -> None:
     commands = (SHORT if asked.short else ALL).strip().splitlines()
     sections = [_run(command) for command in commands]
     report.show(sections, facts)
+    if asked.short:
+        print("So short a run shows that everything runs: its figures, and which aims they meet, mean nothing.")
     if asked.write:
         report.write(sections, facts)
 
