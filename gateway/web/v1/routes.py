@@ -20,8 +20,9 @@ from gateway.web.v1.reading import read_call
 
 Operations = Sequence[Operation[Any, Any, Any]]
 
-#: Bottle looks for a path without variables first, but method by method: each path takes them all, and `ANY` the rest.
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROXY", "ANY"]
+#: Bottle looks at routes of this name before those of a request's own method, whatever that is: so it mounts a whole
+#: application. One route for each path, then, and `_dispatch` looks at the method.
+EVERY_METHOD = "PROXY"
 
 
 def make_routes(context: Context, operations: Operations) -> bottle.Bottle:
@@ -31,8 +32,8 @@ def make_routes(context: Context, operations: Operations) -> bottle.Bottle:
     app.install(Failures())
     for path, by_method in _by_path(operations).items():
         rule = path.replace("{", "<").replace("}", ">")
-        app.route(rule, METHODS, partial(_dispatch, context, by_method))
-    app.route("/v1/<rest:path>", METHODS, _nothing)
+        app.route(rule, EVERY_METHOD, partial(_dispatch, context, by_method))
+    app.route("/v1/<rest:path>", EVERY_METHOD, _nothing)
     return app
 
 
