@@ -102,6 +102,55 @@ def test_an_accepted_call_from_the_first_ring_to_the_end(client: Client, clock: 
     assert texts(client) == []
 
 
+def pressed(client: Client, *keys: str, last_word: Callable[[Phone], Any] = lambda phone: None) -> dict[str, Any]:
+    """Return what is shown of a call to people who answer, one after the other, and press these keys."""
+    phone = Phone(client, ANN, ANNS)
+    for callee, key in enumerate(keys, 1):
+        phone.tell("answered", callee)
+        phone.step("screen", callee)
+        phone.step("screened", callee, digits=key)
+        if key != "1":
+            phone.tell("ended", callee, outcome="completed", detail="completed", seconds=0)
+    last_word(phone)
+    return last(client)
+
+
+#: What is pressed, what follows, and what the call, the first callee's part and the second's come to.
+PRESSED: dict[str, tuple[tuple[str, ...], Callable[[Phone], Any], list[str | None]]] = {
+    "another key, or a mailbox": (("2",), lambda phone: phone.step("dialled"), ["no_answer", "declined", None]),
+    "then another takes it": (
+        ("2", "1"),
+        lambda phone: phone.tell("ended", 2, outcome="completed", seconds=9),
+        ["completed", "declined", "completed"],
+    ),
+    "the caller hangs up meanwhile": (("",), lambda phone: phone.tell("ended", outcome="canceled"), [
+        "canceled", "canceled", None,
+    ]),
+    "nobody knows yet": (("",), lambda phone: None, [None, None, None]),
+    "nobody knows": (("",), lambda phone: phone.tell("ended", outcome="completed"), ["unknown", "unknown", None]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRESSED)
+def test_who_answers_and_does_not_take_a_call_has_not_completed_it(client: Client, name: str) -> None:
+    keys, last_word, came_to = PRESSED[name]
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    shown = pressed(client, *keys, last_word=last_word)
+    assert [shown["outcome"], *(leg["outcome"] for leg in shown["legs"])] == came_to
+    assert shown["legs"][0]["detail"] == "completed"  # the carrier's own word stays
+
+
+def test_whose_telephone_answers_when_another_one_has_is_canceled(client: Client, clock: SettableClock) -> None:
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    phone.step("screened", 2, digits="1")
+    clock.tick(seconds=1)
+    phone.tell("ended", 1, outcome="completed", seconds=1)
+    phone.tell("ended", 2, outcome="completed", seconds=8)
+    assert [leg["outcome"] for leg in last(client)["legs"]] == ["canceled", "completed"]
+
+
 def test_without_a_key_to_press_who_answers_is_connected(client: Client) -> None:
     open_(client, calls={"whisper": "A customer."})
     phone = Phone(client, ANN, ANNS)
