@@ -170,7 +170,7 @@ def test_control_refuses_in_words(gateway: StandIn, method: str, path: str, valu
     ("what", "value", "said"),
     [
         pytest.param("takes", {"how": "sleeps"}, "how is one of answers, busy, declines, ignores", id="unknown how"),
-        pytest.param("takes", {"hows": "busy"}, "there is no hows: there are how, keys, after, talks", id="no such key"),
+        pytest.param("takes", {"hows": "busy"}, "there is no hows: there are how, keys, after, talks", id="no such"),
         pytest.param("takes", {"keys": "1"}, "keys is a list of strings", id="no list of keys"),
         pytest.param("call", {"to": MASK, "hang_up": True}, "there is no hang_up: there are to, ", id="a call's key"),
     ],

@@ -270,7 +270,7 @@ def came_to(call: Call, part: CallLeg) -> str:
         return part.outcome
     if call.answered_at is not None:
         early = part.ended_at is not None and part.ended_at <= call.answered_at
-        return (CallOutcome.DECLINED if early else CallOutcome.CANCELED).value  # the others are rung no more
+        return CallOutcome.DECLINED.value if early else CallOutcome.CANCELED.value  # the others are rung no more
     if call.outcome in ("", CallOutcome.CANCELED.value, CallOutcome.UNKNOWN.value):
         return call.outcome
     return CallOutcome.DECLINED.value
