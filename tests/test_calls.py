@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from v1 import refused
@@ -64,6 +65,40 @@ def texts(client: Client) -> list[tuple[str, str, str]]:
 def five_times(work: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(5) as pool:
         return [done.result() for done in [pool.submit(work) for _ in range(5)]]
+
+
+def of(client: Client, participant: str, **more: Any) -> list[int]:
+    """Return the ids of a person's calls, read page by page."""
+    found: list[int] = []
+    query: dict[str, Any] = {"participant": participant, "limit": 2} | more
+    while True:
+        page = client("GET", f"/v1/calls?{urlencode(query)}").json()
+        found += [one["id"] for one in page["data"]]
+        if page["next"] is None:
+            return found
+        query["cursor"] = page["next"]
+
+
+@pytest.mark.both_databases
+def test_the_calls_of_a_person_are_those_they_made_were_rung_in_and_their_pin_was_used_for(client: Client) -> None:
+    people = [{"number": who, "mask": mask} for who, mask in zip((ANN, BOB, CARL), MASKS, strict=True)]
+    opened = client("POST", "/v1/sessions", json={"participants": [people[0] | {"pin": "2468"}, *people[1:]]})
+    session = opened.json()["id"]
+    client("POST", "/v1/opt-outs", json={"participant": CARL})
+    Phone(client, ANN, ANNS, ref="made")
+    Phone(client, BOB, BOBS, ref="rung")
+    for i, digits in enumerate(("2468", "1111")):
+        Phone(client, EVE, ANNS, ref=f"pin-{i}").step("pin", digits=digits)
+    refused = Phone(client, CARL, CARLS, ref="opted out")
+    assert refused.kind == "Refuse"
+    ids = {one["carrier_ref"]: one["id"] for one in calls(client)}
+    made, rung, by_pin, wrong, own = (ids[ref] for ref in ("made", "rung", "pin-0", "pin-1", "opted out"))
+    assert of(client, ANN) == [by_pin, rung, made]
+    assert of(client, BOB) == [by_pin, rung, made]
+    assert of(client, CARL) == [own]  # nobody rings who has opted out
+    assert of(client, EVE) == [wrong, by_pin]
+    assert of(client, ANN, mask=BOBS) == of(client, ANN, session=session, mask=BOBS) == [rung]
+    assert of(client, EVE, session=session) == [by_pin]
 
 
 # --- accepted -----------------------------------------------------------------------------------

@@ -431,7 +431,7 @@ def test_a_call_is_shown_with_who_was_rung_and_what_was_recorded(
     assert recordings[2][:4] == ["2", "voicemail", "ready", "7"]
     assert "of-nobody" not in cli("calls", "show", id).output
     [row] = [row for row in table(cli("calls", "list").stdout) if row[0] == id]
-    assert row[-1] == "voicemail"
+    assert row[-2:] == [session["id"], "voicemail"]  # and nothing of what is absent
 
 
 # --- what is refused, and what it is called ---------------------------------------------------------------

@@ -86,7 +86,7 @@ def calls() -> None:
 
 @calls.command("list")
 @click.option("--session", metavar="SESSION", help="Of this session.", shell_complete=completing.sessions)
-@click.option("--participant", metavar="NUMBER", help="Of this person.")
+@click.option("--participant", metavar="NUMBER", help="Who called, was rung, or whose PIN was used.")
 @click.option("--mask", metavar="NUMBER", help="To this mask.", shell_complete=completing.numbers)
 @click.option("--carrier", metavar="NAME", help="Of this carrier.", shell_complete=completing.carriers)
 @click.option("--state", type=click.Choice(STATES), help="That have come so far.")
