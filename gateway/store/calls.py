@@ -115,7 +115,7 @@ class CallUnit(MessageListUnit):
 
     def _concern(self, id: int, routed: Routed) -> None:
         for participant in routed.people:
-            self.run(_CONCERNS, participant=participant, call=id)
+            self.later(_CONCERNS, participant=participant, call=id)
 
     def route_call(self, id: int, routed: Routed, now: int) -> bool:
         """Write down how a call was routed whose caller was asked for a PIN; return whether it waited for that."""
@@ -150,6 +150,7 @@ class CallUnit(MessageListUnit):
 
         That is None at the end. A page looks at `LOOK` calls at most.
         """
+        self.catch_up()
         name, of = _best(wanted)
         found: list[Call] = []
         for size in looks(count + 1):
