@@ -62,7 +62,7 @@ def explain(
         carrier=number.carrier if number is not None else "",
         session=lease.session.id if lease is not None else "",
         lease=state,
-        text=_text(tx, number, carrier, carriers, sender, lease, state, settings),
+        text=_text(tx, mask, number, carrier, carriers, sender, lease, state, settings),
         call=_call(tx, number, carrier, sender, lease, state, settings, now),
     )
 
@@ -75,15 +75,14 @@ def _state(lease: Lease | None, now: int) -> str:
     return "expired" if lease.session.is_over(now) else "live"
 
 
-def _nobody_brings(number: PoolNumber | None, carrier: Carrier | None) -> str:
-    """Return why no carrier would bring us anything for the number, "" if one would."""
-    if number is None:
-        return "the number is not in the pool"
+def _nobody_brings(number: PoolNumber, carrier: Carrier | None) -> str:
+    """Return why its carrier would bring us nothing for a number of the pool, "" if it would."""
     return "" if carrier is not None else f"its carrier, {number.carrier}, is not configured"
 
 
 def _text(
     tx: Tx,
+    mask: str,
     number: PoolNumber | None,
     carrier: Carrier | None,
     carriers: Mapping[str, Carrier],
@@ -92,9 +91,10 @@ def _text(
     state: str,
     settings: Settings,
 ) -> Fate:
+    if number is None:
+        return _told(tx, mask, sender, _stray(state), no_session_words(lease, settings))
     if missing := _nobody_brings(number, carrier):
         return Fate(outcome="ignored", why=missing)
-    assert number is not None
     if lease is None or state != "live":
         return _told(tx, number.number, sender, _WHY[state], no_session_words(lease, settings))
     if not lease.session.texts:
@@ -113,6 +113,11 @@ _WHY = {
     "quarantined": "the session has ended; the pair is in quarantine, so that nobody else is taken for it",
     "expired": "the session is past its expiry",
 }
+
+
+def _stray(state: str) -> str:
+    """Return why a carrier is answered so that brings what is for a number that is not, or not any more, ours."""
+    return f"the number is not in the pool; should a carrier bring it all the same, {_WHY[state]}"
 
 
 def _told(tx: Tx, mask: str, sender: str, why: str, words: str) -> Fate:
@@ -145,9 +150,12 @@ def _call(
     settings: Settings,
     now: int,
 ) -> Fate:
+    if number is None:
+        told = policy.plan(lease, sender, "", (), settings)
+        assert isinstance(told, policy.Refusal)  # nobody is live on it
+        return Fate(outcome="refused", why=_stray(state), words=told.words)
     if missing := _nobody_brings(number, carrier):
         return Fate(outcome="ignored", why=missing)
-    assert number is not None
     assert carrier is not None
     if Channel.VOICE not in carrier.channels:
         return Fate(outcome="ignored", why=f"the carrier of the mask, {number.carrier}, carries no calls")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from v1 import refused
@@ -66,6 +67,40 @@ def five_times(work: Callable[[], Any]) -> list[Any]:
         return [done.result() for done in [pool.submit(work) for _ in range(5)]]
 
 
+def of(client: Client, participant: str, **more: Any) -> list[int]:
+    """Return the ids of a person's calls, read page by page."""
+    found: list[int] = []
+    query: dict[str, Any] = {"participant": participant, "limit": 2} | more
+    while True:
+        page = client("GET", f"/v1/calls?{urlencode(query)}").json()
+        found += [one["id"] for one in page["data"]]
+        if page["next"] is None:
+            return found
+        query["cursor"] = page["next"]
+
+
+@pytest.mark.both_databases
+def test_the_calls_of_a_person_are_those_they_made_were_rung_in_and_their_pin_was_used_for(client: Client) -> None:
+    people = [{"number": who, "mask": mask} for who, mask in zip((ANN, BOB, CARL), MASKS, strict=True)]
+    opened = client("POST", "/v1/sessions", json={"participants": [people[0] | {"pin": "2468"}, *people[1:]]})
+    session = opened.json()["id"]
+    client("POST", "/v1/opt-outs", json={"participant": CARL})
+    Phone(client, ANN, ANNS, ref="made")
+    Phone(client, BOB, BOBS, ref="rung")
+    for i, digits in enumerate(("2468", "1111")):
+        Phone(client, EVE, ANNS, ref=f"pin-{i}").step("pin", digits=digits)
+    refused = Phone(client, CARL, CARLS, ref="opted out")
+    assert refused.kind == "Refuse"
+    ids = {one["carrier_ref"]: one["id"] for one in calls(client)}
+    made, rung, by_pin, wrong, own = (ids[ref] for ref in ("made", "rung", "pin-0", "pin-1", "opted out"))
+    assert of(client, ANN) == [by_pin, rung, made]
+    assert of(client, BOB) == [by_pin, rung, made]
+    assert of(client, CARL) == [own]  # nobody rings who has opted out
+    assert of(client, EVE) == [wrong, by_pin]
+    assert of(client, ANN, mask=BOBS) == of(client, ANN, session=session, mask=BOBS) == [rung]
+    assert of(client, EVE, session=session) == [by_pin]
+
+
 # --- accepted -----------------------------------------------------------------------------------
 
 
@@ -100,6 +135,55 @@ def test_an_accepted_call_from_the_first_ring_to_the_end(client: Client, clock: 
     assert (leg["participant"], leg["mask"], leg["outcome"], leg["seconds"]) == (BOB, BOBS, "completed", 40)
     assert events(client) == [("call.connected", ""), ("call.answered", ""), ("call.ended", "completed")]
     assert texts(client) == []
+
+
+def pressed(client: Client, *keys: str, last_word: Callable[[Phone], Any] = lambda phone: None) -> dict[str, Any]:
+    """Return what is shown of a call to people who answer, one after the other, and press these keys."""
+    phone = Phone(client, ANN, ANNS)
+    for callee, key in enumerate(keys, 1):
+        phone.tell("answered", callee)
+        phone.step("screen", callee)
+        phone.step("screened", callee, digits=key)
+        if key != "1":
+            phone.tell("ended", callee, outcome="completed", detail="completed", seconds=0)
+    last_word(phone)
+    return last(client)
+
+
+#: What is pressed, what follows, and what the call, the first callee's part and the second's come to.
+PRESSED: dict[str, tuple[tuple[str, ...], Callable[[Phone], Any], list[str | None]]] = {
+    "another key, or a mailbox": (("2",), lambda phone: phone.step("dialled"), ["no_answer", "declined", None]),
+    "then another takes it": (
+        ("2", "1"),
+        lambda phone: phone.tell("ended", 2, outcome="completed", seconds=9),
+        ["completed", "declined", "completed"],
+    ),
+    "the caller hangs up meanwhile": (("",), lambda phone: phone.tell("ended", outcome="canceled"), [
+        "canceled", "canceled", None,
+    ]),
+    "nobody knows yet": (("",), lambda phone: None, [None, None, None]),
+    "nobody knows": (("",), lambda phone: phone.tell("ended", outcome="completed"), ["unknown", "unknown", None]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRESSED)
+def test_who_answers_and_does_not_take_a_call_has_not_completed_it(client: Client, name: str) -> None:
+    keys, last_word, came_to = PRESSED[name]
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    shown = pressed(client, *keys, last_word=last_word)
+    assert [shown["outcome"], *(leg["outcome"] for leg in shown["legs"])] == came_to
+    assert shown["legs"][0]["detail"] == "completed"  # the carrier's own word stays
+
+
+def test_whose_telephone_answers_when_another_one_has_is_canceled(client: Client, clock: SettableClock) -> None:
+    open_(client, ANN, BOB, CARL, calls={"accept": True})
+    phone = Phone(client, ANN, ANNS)
+    phone.tell("answered", 1)
+    phone.step("screened", 2, digits="1")
+    clock.tick(seconds=1)
+    phone.tell("ended", 1, outcome="completed", seconds=1)
+    phone.tell("ended", 2, outcome="completed", seconds=8)
+    assert [leg["outcome"] for leg in last(client)["legs"]] == ["canceled", "completed"]
 
 
 def test_without_a_key_to_press_who_answers_is_connected(client: Client) -> None:
@@ -758,4 +842,4 @@ def test_a_call_takes_few_statements(client: Client, store: Store) -> None:
         return route
 
     assert isinstance(store.write(work), Connect)
-    assert len(ran) == 3
+    assert len(ran) == 4  # the lease, the call, whom it concerns, the event; the last two for many calls at once

@@ -7,6 +7,7 @@ import re
 import shlex
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,14 +21,17 @@ from receivers import SECRET, Reply, receiving
 
 from gateway import kinds, replay
 from gateway.callbacks.records import CallbackState
-from gateway.cli import REMOTE, callbacks, events, main, messages, others, pool, replaying
+from gateway.calls import RecordingKind, RecordingReport, RecordingState
+from gateway.cli import REMOTE, callbacks, calls, events, main, messages, pool, replaying
 from gateway.cli.frame import Exit
 from gateway.cli.importing import MOST
+from gateway.past import CallLeg
 from gateway.records import MessageState, NumberState
 from gateway.remote import VARIABLES
 from gateway.server import Gateway
 from gateway.settings import read_settings
-from gateway.store import NewCall, Routed
+from gateway.store import NewCall, Routed, Tx
+from gateway.voice import policy
 from gateway.web.v1 import call_models, message_models, pool_models
 
 TN = [f"+1206555{n:04}" for n in range(100, 110)]
@@ -78,8 +82,8 @@ def test_choices_are_those_of_the_api() -> None:
     assert {MessageState(one) for one in replaying.STATES} == replay.REPLAYABLE
     assert [*replaying.UNLESS_SAID] == [one.value for one in message_models.ReplayMessages().states]
     assert {*events.KINDS} == kinds.KINDS
-    assert {*others.STATES} == {*get_args(call_models.State)}
-    assert {*others.OUTCOMES} == {*get_args(call_models.Outcome)}
+    assert {*calls.STATES} == {*get_args(call_models.State)}
+    assert {*calls.OUTCOMES} == {*get_args(call_models.Outcome)}
     assert pool_models.MOST == MOST
 
 
@@ -229,6 +233,25 @@ def test_a_session_is_changed_as_far_as_is_said(cli: Cli, session: dict[str, Any
     assert cli.json("sessions", "change", id, "--ttl", "")["ttl"] is None
 
 
+def test_how_calls_go_and_pins_are_given_and_shown_but_no_pin(cli: Cli) -> None:
+    people = ["--participant", f"{ANN},name=Driver,pin=24680", "--participant", BOB]
+    opened = cli.json("sessions", "open", *people, "--calls", '{"record": true, "ring": "20s"}')
+    id, told = opened["id"], opened["calls"]
+    assert (told["record"], told["ring"], told["limit"]) == (True, "20s", None)
+    said = cli("sessions", "show", id).stdout
+    assert 'calls          {"ring": "20s", "record": true}' in said.splitlines()
+    assert [row[-1] for row in table(said)[-3:]] == ["PIN", "yes", "no"]
+    assert "24680" not in said
+    changed = cli.json("sessions", "change", id, "--calls", '{"record": null, "accept": true}')["calls"]
+    assert (changed["record"], changed["accept"], changed["ring"]) == (None, True, "20s")
+    pins = ["--participant", f"{ANN},pin=", "--participant", f"{BOB},pin=13579"]
+    assert [leg["has_pin"] for leg in cli.json("sessions", "change", id, *pins)["legs"]] == [False, True]
+    assert [*cli.json("sessions", "change", id, "--calls", "")["calls"].values()] == [None] * len(told)
+    cli("sessions", "change", id, "--participant", f"{BOB},pin=")
+    assert "PIN" not in cli("sessions", "show", id).stdout
+    cli("sessions", "end", id)
+
+
 def test_an_exclusive_session_has_one_mask(cli: Cli) -> None:
     opened = cli.json("sessions", "open", "--participant", ANN, "--participant", BOB, "--exclusive")
     assert len({leg["mask"] for leg in opened["legs"]}) == 1
@@ -366,6 +389,51 @@ def test_calls_are_listed(cli: Cli, running: Gateway, session: dict[str, Any]) -
     assert cli("calls", "list", "--state", "ringing").stderr == "No calls.\n"
 
 
+def test_a_call_is_shown_with_who_was_rung_and_what_was_recorded(
+    cli: Cli, running: Gateway, session: dict[str, Any]
+) -> None:
+    bobs = session["legs"][1]["mask"]
+    plan = policy.Plan(
+        position=0,
+        callees=(1,),
+        people={0: (ANN, session["legs"][0]["mask"]), 1: (BOB, bobs)},
+        options=policy.options(running.store.read(lambda tx: tx.session(session["id"])), running.context.settings),
+        by_pin=True,
+    )
+    call = NewCall(carrier="signalwire", ref="call-2", key="", mask=TN[0], caller=CARL)
+    none = RecordingReport(carrier_ref="call-2", kind=RecordingKind.CALL, state=RecordingState.ABSENT)
+    left = RecordingReport(carrier_ref="call-2", kind=RecordingKind.VOICEMAIL, state=RecordingState.READY, seconds=7)
+
+    def work(tx: Tx) -> int | None:
+        id = tx.add_call(call, Routed(state="ringing", session=session["id"], plan=plan.write()), 1)
+        assert id is not None
+        tx.note_leg(
+            id,
+            CallLeg(
+                position=1, state="ended", outcome="busy", detail="user busy", answered_at=None, ended_at=2, seconds=0
+            ),
+        )
+        tx.call_missed(id, "busy", 2)
+        tx.call_ended(id, "busy", None, 2)
+        tx.note_recording(id, none, "", "other-key-of-nobody", 2)
+        tx.note_recording(id, left, "ref-of-nobody", "key-of-nobody", int(time.time() * 1000))
+        return id
+
+    id = str(running.store.write(work))
+    shown = cli.json("calls", "show", id)
+    assert [shown[name] for name in ("id", "outcome", "participant", "by_pin")] == [int(id), "busy", CARL, True]
+    facts, legs, recordings = (table(part) for part in cli("calls", "show", id).stdout.split("\n\n"))
+    assert ["outcome", "busy"] in facts
+    assert ["by", "PIN", "yes"] in facts
+    assert legs[1][:4] == [BOB, bobs, "ended", "busy"]
+    assert legs[1][-2:] == ["user", "busy"]
+    assert recordings[1][:3] == ["1", "recording", "absent"]
+    assert recordings[2][:4] == ["2", "voicemail", "ready", "7"]
+    assert "of-nobody" not in cli("calls", "show", id).output
+    [row] = [row for row in table(cli("calls", "list").stdout) if row[0] == id]
+    assert row[-2:] == [session["id"], "voicemail"]  # and nothing of what is absent
+
+
 # --- what is refused, and what it is called ---------------------------------------------------------------
 
 WRONG = [
@@ -396,9 +464,26 @@ WRONG = [
         "  --participant 2, mask: ",
     ),
     (["sessions", "change", "0" * 32], 2, "Say what to change"),
-    (["sessions", "change", "0" * 32, "--participant", BOB], 2, "say what to change of each: number=… or name=…"),
+    (
+        ["sessions", "change", "0" * 32, "--participant", BOB],
+        2,
+        "say what to change of each: number=… or name=… or pin=…",
+    ),
     (["sessions", "change", "0" * 32, "--participant", f"{BOB},mask=x"], 2, "one wishes for mask: there are number"),
     (["sessions", "change", "0" * 32, "--ttl", "1h"], 3, "There is no such session"),
+    (["calls", "show", "x"], 2, "  CALL: is not an id"),
+    (["calls", "show", "999999"], 3, "There is no such call"),
+    (["sessions", "open", "--participant", ANN, "--participant", f"{BOB},pin=24"], 2, "  --participant 2, pin: "),
+    (["sessions", "open", "--participant", ANN, "--participant", f"{BOB},pin=1357,pin=24"], 2, "has its pin twice"),
+    (["sessions", "open", "--participant", ANN, "--calls", "record"], 2, "'--calls': is not a JSON object that says"),
+    (["sessions", "open", "--participant", ANN, "--calls", '{"ring": NaN}'], 2, "'--calls': is not a JSON object"),
+    (
+        ["sessions", "open", "--participant", ANN, "--participant", BOB, "--calls", '{"ring": "1s"}'],
+        2,
+        "  --calls ring: ",
+    ),
+    (["sessions", "change", "0" * 32, "--calls", '{"recrod": true}'], 2, "  --calls recrod: "),
+    (["sessions", "change", "0" * 32, "--calls", "{}"], 2, "'--calls': is not a JSON object that says something"),
     (["callbacks", "replay"], 2, "Say which"),
     (["callbacks", "replay", "1", "--all"], 2, "Say which"),
     (["callbacks", "show", "x"], 2, "  CALLBACK: is not an id"),

@@ -56,9 +56,7 @@ class Undo(Exception):
 def _compare(store: Store, told: explain.Explanation, mask: str, sender: str, now: int) -> None:
     """Let it really happen, and take it back: who is written to, and who is rung."""
     number = store.read(lambda tx: tx.number(mask))
-    if number is None:
-        return
-    carrier = CARRIERS[number.carrier]
+    carrier = CARRIERS[number.carrier if number is not None else "one"]  # any may bring what is for no number of ours
     seen: dict[str, object] = {}
 
     def happen(tx) -> None:
@@ -152,11 +150,25 @@ def test_a_group_of_which_one_has_opted_out_is_told_so(store: Store) -> None:
     assert (told.text.outcome, told.text.words) == ("relayed", SETTINGS.unreachable_msg)
 
 
-def test_a_number_that_is_not_ours_or_whose_carrier_is_gone_takes_nothing(
-    store: Store, session: Session, monkeypatch: pytest.MonkeyPatch
+def test_who_asks_for_a_number_that_is_not_ours_is_told_that_there_is_no_session(
+    store: Store, session: Session
 ) -> None:
     told = ask(store, mask="+12065559999")
-    assert (told.carrier, told.text.outcome, told.call.outcome) == ("", "ignored", "ignored")
+    assert (told.carrier, told.text.outcome, told.call.outcome) == ("", "answered", "refused")
+    assert told.call.words == SETTINGS.call_unknown_msg
+    assert told.call.why.startswith("the number is not in the pool; ")
+
+
+def test_a_number_that_is_ours_no_more_still_says_that_a_conversation_has_ended(store: Store, session: Session) -> None:
+    store.write(lambda tx: sessions.end(tx, session, "ended", SETTINGS, 10))
+    store.write(lambda tx: tx.remove_number(MASK, "one"))
+    told = ask(store, now=20)
+    assert (told.lease, told.call.words) == ("quarantined", SETTINGS.call_ended_msg)
+
+
+def test_a_number_whose_carrier_is_gone_takes_nothing(
+    store: Store, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(CARRIERS, "two")
     told = store.read(lambda tx: explain.explain(tx, ELSEWHERE, ANN, CARRIERS, SETTINGS, 2))
     assert told.text.why == "its carrier, two, is not configured"

@@ -24,7 +24,7 @@ from gateway import (
     Refuse,
     RetryableSendError,
 )
-from gateway.testing.network import Answer, Network, Request
+from gateway.testing.network import Answer, Network, Request, Takes
 
 KEY = "made-up-key"
 ALICE, BOB, MASK = "+12065550101", "+12065550102", "+12065550199"
@@ -164,6 +164,34 @@ def test_control_refuses_in_words(gateway: StandIn, method: str, path: str, valu
         stranger = network._serve(_request(method, path, value, key="other"))
         assert isinstance(stranger, Answer)
         assert stranger.status == 401
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "said"),
+    [
+        pytest.param("takes", {"how": "sleeps"}, "how is one of answers, busy, declines, ignores", id="unknown how"),
+        pytest.param("takes", {"hows": "busy"}, "there is no hows: there are how, keys, after, talks", id="no such"),
+        pytest.param("takes", {"keys": "1"}, "keys is a list of strings", id="no list of keys"),
+        pytest.param("call", {"to": MASK, "hang_up": True}, "there is no hang_up: there are to, ", id="a call's key"),
+    ],
+)
+def test_what_nobody_would_heed_is_refused_with_the_choices(
+    gateway: StandIn, what: str, value: object, said: str
+) -> None:
+    with Network(KEY, webhook_url=gateway.url, control=True) as network:
+        answer = network._serve(_request("PUT" if what == "takes" else "POST", f"/handsets/{BOB}/{what}", value))
+        assert isinstance(answer, Answer)
+        assert (answer.status, json.loads(answer.body)["error"][: len(said)]) == (400, said)
+        assert network.handset(BOB).takes == Takes()
+
+
+def test_somebody_who_shows_no_number_calls(gateway: StandIn) -> None:
+    gateway.route = Refuse(words="No.")
+    with Network(KEY, webhook_url=gateway.url, control=True) as network:
+        answer = network._serve(_request("POST", "/handsets/anonymous/call", {"to": MASK}))
+        assert isinstance(answer, Answer)
+        assert [one["who"] for one in json.loads(answer.body)["moments"]] == ["anonymous"] * 2
+        assert [(event.caller, event.called) for event in gateway.events[:1]] == [("anonymous", MASK)]
 
 
 def _request(method: str, path: str, value: object, key: str = KEY) -> Request:

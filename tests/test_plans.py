@@ -27,6 +27,7 @@ MAY_SCAN = {
     "session_lists._PAGE_OF_MASK": "the legs of one page, which an index found",
     "session_lists.sessions_of": "a list of all live sessions is what was asked for",
     "claims.owners": "an index of the claimed lanes alone",
+    "calls._PAGES.participant": "the ids of two pages, which indexes found",
     "callback_lists.all_endpoints": "a row for each URL that was ever in the settings",
     "callbacks.callback_owners": "an index of the claimed lines alone",
     "callbacks.set_back": "once for each time somebody sets the clock back; endpoints have a row each",
@@ -113,6 +114,15 @@ def test_postgresql_has_an_index_for_every_statement(planner: psycopg.Connection
     lines = [line for (line,) in planner.execute(f"EXPLAIN (GENERIC_PLAN) {numbered}", prepare=False)]
     scans = [line.strip() for line in lines if "Seq Scan" in line]
     assert not scans or where in MAY_SCAN
+
+
+def test_a_persons_calls_are_found_by_two_indexes_and_looked_up(database: sqlite3.Connection) -> None:
+    [sql] = [sql for where, sql in FOUND if where == "calls._PAGES.participant"]
+    steps = plan(database, sql)
+    assert sorted(re.findall(r"(?:SCAN|SEARCH) (\w+)", steps)) == ["call_people", "calls", "calls", "made", "other"]
+    assert "SEARCH calls USING INTEGER PRIMARY KEY" in steps
+    assert "SEARCH calls USING COVERING INDEX calls_person (caller=? AND " in steps
+    assert re.search(r"SEARCH call_people USING COVERING INDEX \w+ \(participant=\? AND call<\?\)", steps)
 
 
 def test_a_lanes_history_costs_nothing(database: sqlite3.Connection) -> None:

@@ -543,8 +543,9 @@ def test_a_call_stays_as_long_as_its_carrier_keeps_a_recording(
     assert forget() == ["c-3", "c-1"]
     client("DELETE", f"/v1/calls/{recorded['id']}/recordings/1")
     assert forget() == ["c-3"]
-    rows = store.read(lambda tx: [tx.query(f"SELECT * FROM {table}") for table in ("recordings", "call_legs")])
-    assert rows == [[], []]
+    tables = ("recordings", "call_legs", "call_people")
+    rows = store.read(lambda tx: [tx.query(f"SELECT * FROM {table}") for table in tables])
+    assert rows == [[], [], []]
 
 
 def test_the_dispatcher_sweeps_by_itself(voice: Voice, serve: Callable[..., Client], clock: SettableClock) -> None:

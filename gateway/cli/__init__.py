@@ -13,7 +13,19 @@ import click
 
 import gateway
 from gateway import logs
-from gateway.cli import callbacks, completing, events, explaining, installed, messages, others, pool, running, sessions
+from gateway.cli import (
+    callbacks,
+    calls,
+    completing,
+    events,
+    explaining,
+    installed,
+    messages,
+    others,
+    pool,
+    running,
+    sessions,
+)
 from gateway.cli.frame import Commands, speak_any_language
 
 
@@ -61,7 +73,7 @@ REMOTE = (
     events.events,
     explaining.explain,
     others.opt_outs,
-    others.calls,
+    calls.calls,
     callbacks.callbacks,
     others.status,
 )

@@ -77,6 +77,7 @@ sessions = of("/v1/sessions", "id", lambda row: row["external_id"] or row["state
 live_sessions = of("/v1/sessions", "id", lambda row: row["external_id"] or row["state"], state="live")
 messages = of("/v1/messages", "id", lambda row: row["state"])
 failed_messages = of("/v1/messages", "id", lambda row: row["reason"], state="failed")
+calls = of("/v1/calls", "id", lambda row: row["outcome"] or row["state"])
 callbacks = of("/v1/callbacks", "id", lambda row: f"{row['kind']}, {row['state']}")
 dead_callbacks = of("/v1/callbacks", "id", lambda row: row["reason"], state="dead")
 endpoints = of("/v1/callbacks/endpoints", "name", lambda row: row["state"], limit=None)

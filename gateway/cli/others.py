@@ -1,4 +1,4 @@
-"""`gateway opt-outs`, `gateway calls` and `gateway status`."""
+"""`gateway opt-outs` and `gateway status`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,6 @@ _OPT_OUTS = (
     Column("from", lambda row: row["mask"] or "any number"),
     when("created_at", "since"),
 )
-_CALLS = (
-    field("id"),
-    when("started_at", "at"),
-    field("state"),
-    field("outcome"),
-    field("seconds"),
-    field("participant"),
-    field("mask"),
-    field("carrier"),
-    field("session"),
-    field("reason"),
-)
 _CARRIERS = (
     field("name", "carrier"),
     field("state"),
@@ -42,17 +30,7 @@ _CARRIERS = (
         lambda row: row["last_error"] and f"{moment(row['last_error']['at'])} {row['last_error']['what']}",
     ),
 )
-STATES = ("asked", "ringing", "answered", "message", "ended")
-OUTCOMES = ("refused", "completed", "busy", "declined", "no_answer", "canceled", "failed", "unknown")
-_WHERE = named(
-    number="NUMBER",
-    participant="NUMBER",
-    mask="--mask",
-    session="--session",
-    carrier="--carrier",
-    state="--state",
-    outcome="--outcome",
-)
+_WHERE = named(number="NUMBER", participant="NUMBER", mask="--mask")
 
 
 def _pace(row: Row, name: str) -> str:
@@ -129,22 +107,3 @@ def remove(api: Api, number: str, mask: str | None, as_json: bool) -> None:
         view.document({"removed": number, "mask": mask})
     else:
         click.echo("Removed.")
-
-
-@click.group()
-def calls() -> None:
-    """Calls to the numbers of the pool."""
-
-
-@calls.command("list")
-@click.option("--session", metavar="SESSION", help="Of this session.", shell_complete=completing.sessions)
-@click.option("--participant", metavar="NUMBER", help="Of this person.")
-@click.option("--mask", metavar="NUMBER", help="To this mask.", shell_complete=completing.numbers)
-@click.option("--carrier", metavar="NAME", help="Of this carrier.", shell_complete=completing.carriers)
-@click.option("--state", type=click.Choice(STATES), help="That have come so far.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="Of this outcome.")
-@remote
-@listed
-def list_calls(api: Api, most: int | None, as_json: bool, **filters: Any) -> None:
-    """List calls, the latest first."""
-    view.pages(api.pages(path("calls"), filters, most, _WHERE), _CALLS, as_json=as_json, none="No calls.")

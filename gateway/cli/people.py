@@ -1,16 +1,18 @@
-"""How participants and metadata stand on a command line. What is wrong is said without repeating it."""
+"""How participants, metadata and how calls go stand on a command line. What is wrong is said without repeating it."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from gateway.cli.frame import Misused
 
-WISHES = ("name", "mask", "carrier", "country")
-CHANGES = ("number", "name")
+WISHES = ("name", "mask", "carrier", "country", "pin")
+CHANGES = ("number", "name", "pin")
 _WISH = re.compile(r",\s*([A-Za-z_]+)\s*=")
 
 
@@ -20,12 +22,19 @@ def participants(ctx: click.Context, param: click.Parameter, values: Sequence[st
     return [{"number": number, **wishes} for number, wishes in found]
 
 
-def changed(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[dict[str, str]] | None:
-    """Return what is to be changed of participants, of `NUMBER,number=+1…,name=Driver`; None for nothing."""
+def changed(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> list[dict[str, str | None]] | None:
+    """Return what is to be changed of participants, of `NUMBER,number=+1…,name=Driver`; None for nothing.
+
+    An empty PIN is none from now on.
+    """
     found = [_person(value, place, CHANGES) for place, value in enumerate(values, 1)]
     if not all(changes for _, changes in found):
         raise Misused(f"say what to change of each: {' or '.join(f'{name}=…' for name in CHANGES)}")
-    return [{"participant": number, **changes} for number, changes in found] or None
+    return [{"participant": number, **_without_pin(changes)} for number, changes in found] or None
+
+
+def _without_pin(changes: dict[str, str]) -> dict[str, str | None]:
+    return {name: None if (name, words) == ("pin", "") else words for name, words in changes.items()}
 
 
 def _person(value: str, place: int, fields: Sequence[str]) -> tuple[str, dict[str, str]]:
@@ -53,6 +62,23 @@ def metadata(ctx: click.Context, param: click.Parameter, values: Sequence[str]) 
             raise Misused(f"the {_nth(place)} one is not KEY=VALUE, with a key of its own")
         found[key] = words
     return found or None
+
+
+def call_options(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """Return how calls go, of a JSON object; {} for '', None where nothing was given."""
+    if not value:
+        return None if value is None else {}
+    try:
+        found = json.loads(value, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not found:
+        raise Misused('is not a JSON object that says something, such as {"record": true}')
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _nth(place: int) -> str:

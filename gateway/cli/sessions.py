@@ -19,7 +19,7 @@ from gateway.cli.options import (
     remote,
     without_none,
 )
-from gateway.cli.people import changed, metadata, participants
+from gateway.cli.people import call_options, changed, metadata, participants
 from gateway.cli.refusals import named
 from gateway.cli.view import Column, field, moment, when
 
@@ -36,6 +36,7 @@ _SESSION = (
     field("state"),
     field("external_id"),
     field("channels"),
+    Column("calls", lambda row: {name: value for name, value in row["calls"].items() if value is not None}),
     Column("exclusive", lambda row: row["exclusive"] or None),
     when("created_at", "opened"),
     Column("expires (UTC)", lambda row: moment(row["expires_at"]) or ("" if row["ended_at"] else "never")),
@@ -47,6 +48,8 @@ _SESSION = (
     field("metadata"),
 )
 _LEGS = (field("participant"), field("name"), field("mask"), field("carrier"))
+_PIN = Column("PIN", lambda row: row["has_pin"])
+_CALLS = "How calls go, as the API has it: '{\"record\": true}'"
 
 
 def _leg(leg: view.Row) -> str:
@@ -68,7 +71,8 @@ def _show(session: dict[str, Any], as_json: bool) -> None:
         return
     view.fields(session, _SESSION)
     click.echo()
-    view.table(session["legs"], _LEGS)
+    some = any(leg["has_pin"] for leg in session["legs"])
+    view.table(session["legs"], (*_LEGS, _PIN) if some else _LEGS)
 
 
 @sessions.command("open")
@@ -77,7 +81,7 @@ def _show(session: dict[str, Any], as_json: bool) -> None:
     "people",
     multiple=True,
     required=True,
-    metavar="NUMBER[,name=…][,mask=…][,carrier=…][,country=…]",
+    metavar="NUMBER[,name=…][,mask=…][,carrier=…][,country=…][,pin=…]",
     callback=participants,
     help="Somebody who takes part; say it for each of them.",
 )
@@ -86,6 +90,7 @@ def _show(session: dict[str, Any], as_json: bool) -> None:
 @click.option("--expires-at", metavar="TIME", callback=ahead, help="It expires then at the latest.")
 @click.option("--external-id", metavar="ID", help="Your own name for it, unique among the live ones.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", callback=metadata, help="What you keep with it.")
+@click.option("--calls", metavar="JSON", callback=call_options, help=f"{_CALLS}.")
 @click.option("--exclusive", is_flag=True, default=None, help="All share one mask, and nobody else is on it.")
 @click.option("--start-text", metavar="TEXT", help="What everybody is told now.")
 @click.option("--end-text", metavar="TEXT", help="What everybody is told when it ends or expires.")
@@ -95,7 +100,8 @@ def open_(api: Api, people: list[dict[str, str]], channels: str | None, as_json:
     """Open a session, and print who is on which mask.
 
     A participant is a number, and what is wished for them: the name that stands before their texts where more than two
-    take part, one mask of the pool and no other, a carrier, a country.
+    take part, one mask of the pool and no other, a carrier, a country, a PIN with which they may call from another
+    telephone.
 
     \b
         gateway sessions open --participant "+12065550101,name=Driver" \\
@@ -111,8 +117,9 @@ def open_(api: Api, people: list[dict[str, str]], channels: str | None, as_json:
 
 _OPTIONS = named(
     channels="--channels", ttl="--ttl", expires_at="--expires-at", external_id="--external-id", metadata="--metadata",
-    exclusive="--exclusive", start_text="--start-text", end_text="--end-text", participants="--participant",
-    participant="--participant", mask="--mask", state="--state", id="SESSION", reason="--reason", text="--text",
+    calls="--calls", exclusive="--exclusive", start_text="--start-text", end_text="--end-text",
+    participants="--participant", participant="--participant", mask="--mask", state="--state", id="SESSION",
+    reason="--reason", text="--text",
 )  # fmt: skip
 
 
@@ -164,13 +171,16 @@ def show(api: Api, session: str, as_json: bool) -> None:
     "--participant",
     "people",
     multiple=True,
-    metavar="NUMBER[,number=…][,name=…]",
+    metavar="NUMBER[,number=…][,name=…][,pin=…]",
     callback=changed,
-    help="Who it is now, and the number or name to go on with; also twice.",
+    help="Who it is now, and the number, name or PIN to go on with, 'pin=' for none; also twice.",
+)
+@click.option(
+    "--calls", metavar="JSON", callback=call_options, help=f"{_CALLS}; what it leaves out stays; '' for the settings'."
 )
 @remote
 @json_document
-def change(api: Api, session: str, people: list[dict[str, str]] | None, as_json: bool, **given: Any) -> None:
+def change(api: Api, session: str, people: list[dict[str, str | None]] | None, as_json: bool, **given: Any) -> None:
     """Change a live session: all that is said, or nothing.
 
     What waits to be sent to a participant's old number goes to the new one.
@@ -183,7 +193,7 @@ def change(api: Api, session: str, people: list[dict[str, str]] | None, as_json:
     """
     body = {name: value or None for name, value in without_none(**given).items()} | without_none(participants=people)
     if not body:
-        raise click.UsageError("Say what to change: --ttl, --expires-at, --metadata or --participant.")
+        raise click.UsageError("Say what to change: --ttl, --expires-at, --metadata, --calls or --participant.")
     _show(api.patch(path("sessions", session), body, _where), as_json)
 
 

@@ -23,10 +23,17 @@ _ROUTE = Statement(
 _LATEST = "id < :before ORDER BY id DESC LIMIT :count"
 _PAGES = {
     "session": Statement(f"SELECT * FROM calls WHERE session = :session AND session <> '' AND {_LATEST}"),  # noqa: S608
-    "participant": Statement(f"SELECT * FROM calls WHERE caller = :participant AND {_LATEST}"),  # noqa: S608
+    #: The latest of those they made, and of those that concern them otherwise.
+    "participant": Statement(
+        "SELECT * FROM calls WHERE id IN "
+        "(SELECT id FROM (SELECT id FROM calls WHERE caller = :participant AND id < :before ORDER BY id DESC "
+        "LIMIT :count) made UNION SELECT call FROM (SELECT call FROM call_people WHERE participant = :participant "
+        "AND call < :before ORDER BY call DESC LIMIT :count) other) ORDER BY id DESC LIMIT :count"
+    ),
     "mask": Statement(f"SELECT * FROM calls WHERE mask = :mask AND {_LATEST}"),  # noqa: S608
     "": Statement(f"SELECT * FROM calls WHERE {_LATEST}"),  # noqa: S608
 }
+_CONCERNS = Statement("INSERT INTO call_people (participant, call) VALUES (:participant, :call)")
 _BY_ID = Statement("SELECT * FROM calls WHERE id = :id")
 _BY_KEY = Statement("SELECT * FROM calls WHERE key = :key AND key <> ''")
 _BY_REF = Statement("SELECT * FROM calls WHERE carrier = :carrier AND ref = :ref AND ref <> ''")
@@ -56,6 +63,7 @@ class Routed:
     reason: str = ""  #: why it was refused
     plan: str = field(default="", repr=False)
     give_up_at: int = 0  #: when to take it as over (ms UTC)
+    people: frozenset[str] = field(default=frozenset(), repr=False)  #: whom it concerns beside the number that called
 
     def row(self, now: int) -> dict[str, object]:
         """Return it as what columns hold."""
@@ -76,17 +84,16 @@ class CallFilter:
     """Which calls to list; "" for any."""
 
     session: str = ""
-    participant: str = field(default="", repr=False)
+    participant: str = field(default="", repr=False)  #: who called, or was rung, or whose PIN was used
     mask: str = ""
     carrier: str = ""
     state: str = ""
     outcome: str = ""
 
     def fits(self, row: Row) -> bool:
-        """Return whether the call in a row is wanted."""
+        """Return whether the call in a row is wanted, if it is one of the participant's."""
         return (
             self.session in ("", row["session"])
-            and self.participant in ("", row["caller"])
             and self.mask in ("", row["mask"])
             and self.carrier in ("", row["carrier"])
             and self.state in ("", row["state"])
@@ -101,11 +108,21 @@ class CallUnit(MessageListUnit):
         """Write down a call; return its id, or None if it is known already."""
         of = {"carrier": new.carrier, "ref": new.ref, "key": new.key, "mask": new.mask, "caller": new.caller}
         rows = self.run(_ADD, now=now, **of, **routed.row(now))
-        return int(rows[0]["id"]) if rows else None
+        if not rows:
+            return None
+        self._concern(rows[0]["id"], routed)
+        return int(rows[0]["id"])
+
+    def _concern(self, id: int, routed: Routed) -> None:
+        for participant in routed.people:
+            self.later(_CONCERNS, participant=participant, call=id)
 
     def route_call(self, id: int, routed: Routed, now: int) -> bool:
         """Write down how a call was routed whose caller was asked for a PIN; return whether it waited for that."""
-        return bool(self.run(_ROUTE, id=id, **routed.row(now)))
+        waited = bool(self.run(_ROUTE, id=id, **routed.row(now)))
+        if waited:
+            self._concern(id, routed)
+        return waited
 
     def find_call(self, id: int) -> Call:
         """Return a call. Raises `CallUnknown`."""
@@ -133,6 +150,7 @@ class CallUnit(MessageListUnit):
 
         That is None at the end. A page looks at `LOOK` calls at most.
         """
+        self.catch_up()
         name, of = _best(wanted)
         found: list[Call] = []
         for size in looks(count + 1):
@@ -148,7 +166,7 @@ class CallUnit(MessageListUnit):
 
 
 def _best(wanted: CallFilter) -> tuple[str, Mapping[str, str]]:
-    for name in ("session", "participant", "mask"):
+    for name in ("participant", "session", "mask"):  # the first finds what no row says
         if value := getattr(wanted, name):
             return name, {name: value}
     return "", {}

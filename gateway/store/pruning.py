@@ -44,6 +44,10 @@ _TABLES = {
                 "(SELECT 1 FROM calls c WHERE c.id = call_legs.call)"
             ),
             Statement(
+                "DELETE FROM call_people WHERE call > :after AND call <= :upto AND NOT EXISTS "
+                "(SELECT 1 FROM calls c WHERE c.id = call_people.call)"
+            ),
+            Statement(
                 "DELETE FROM recordings WHERE call > :after AND call <= :upto AND NOT EXISTS "
                 "(SELECT 1 FROM calls c WHERE c.id = recordings.call)"
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.errors import ConfigError
 from gateway.store.db import Database, U, Unit
-from gateway.store.schema_voice import VOICE, WHOSE_RECORDINGS
+from gateway.store.schema_voice import CALL_PEOPLE, VOICE, WHOSE_RECORDINGS
 
 FIRST = """
 -- our numbers; `live` counts live leases, `exclusive` names the session that has the number to itself
@@ -259,6 +259,7 @@ MIGRATIONS = (
     NAMED_OPT_OUTS,
     SHOWN_NUMBERS,
     WHOSE_RECORDINGS,
+    CALL_PEOPLE,
 )
 
 

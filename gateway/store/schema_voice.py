@@ -51,3 +51,12 @@ WHOSE_RECORDINGS = """
 -- the positions of those of whom one's answering began a recording (`1,2`): '' where nobody said
 ALTER TABLE recordings ADD COLUMN callees TEXT NOT NULL DEFAULT '';
 """
+
+CALL_PEOPLE = """
+-- whom a call concerns beside the number that called: those who were to be rung, and whose PIN was used
+CREATE TABLE call_people (participant TEXT NOT NULL, call BIGINT NOT NULL, PRIMARY KEY (participant, call));
+CREATE INDEX call_people_call ON call_people (call);
+INSERT INTO call_people (participant, call) SELECT DISTINCT g.participant, c.id FROM calls c
+    JOIN legs g ON g.session = c.session WHERE c.plan <> '' AND g.participant <> c.caller
+    AND REPLACE(c.plan, '"' || g.participant || '"', '') <> c.plan;
+"""

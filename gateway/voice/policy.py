@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from gateway.calls import AskPin, Callee, CallOutcome, Connect, Refuse, Screen, TakeMessage
 from gateway.numbers import is_e164, is_never_rung
-from gateway.past import Call
+from gateway.past import Call, CallLeg
 from gateway.records import Lease, Leg, Origin, Session
 from gateway.settings import Settings
 
@@ -258,6 +258,22 @@ def why_missed(outcomes: Collection[str]) -> str:
     """Return how a call came to nothing, from how the parts of its callees did."""
     known = set(outcomes) & UNANSWERED
     return known.pop() if len(known) == 1 else CallOutcome.NO_ANSWER.value
+
+
+def came_to(call: Call, part: CallLeg) -> str:
+    """Return what a callee's part of a call came to, "" while it is not known.
+
+    Carriers call it completed where a telephone answered. That was a conversation only of whoever took the call.
+    """
+    took_it = call.answered_by == part.position or (call.answered_at is not None and call.answered_by is None)
+    if part.outcome != CallOutcome.COMPLETED.value or took_it:
+        return part.outcome
+    if call.answered_at is not None:
+        early = part.ended_at is not None and part.ended_at <= call.answered_at
+        return CallOutcome.DECLINED.value if early else CallOutcome.CANCELED.value  # the others are rung no more
+    if call.outcome in ("", CallOutcome.CANCELED.value, CallOutcome.UNKNOWN.value):
+        return call.outcome
+    return CallOutcome.DECLINED.value
 
 
 def _seconds(ms: int) -> int:

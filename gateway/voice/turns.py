@@ -36,7 +36,7 @@ def call(tx: Tx, line: Line, event: InboundCall) -> CallRoute:
         caller=event.caller,
     )
     session = lease.session.id if lease else ""
-    id = tx.add_call(new, _routed(verdict, session, line.now), line.now)
+    id = tx.add_call(new, _routed(verdict, lease, event.caller, line.now), line.now)
     if id is None:
         known = tx.call_by_ref(line.carrier.name, event.carrier_ref)
         same = known is not None and (known.mask, known.caller) == (event.called, event.caller)
@@ -81,12 +81,23 @@ def _ask_or_not(tx: Tx, line: Line, event: InboundCall) -> Refusal | None:
     return None
 
 
-def _routed(verdict: Plan | Refusal | None, session: str, now: int) -> Routed:
+def _routed(verdict: Plan | Refusal | None, lease: Lease | None, caller: str, now: int) -> Routed:
     if verdict is None:
         return Routed(state="asked", give_up_at=now + ASK_MS)
+    session = lease.session.id if lease else ""
+    people = _concerned(verdict, lease) - {caller}
     if isinstance(verdict, Refusal):
-        return Routed(state="ended", session=session, reason=verdict.reason)
-    return Routed(state="ringing", session=session, plan=verdict.write(), give_up_at=now + _longest_ms(verdict))
+        return Routed(state="ended", session=session, reason=verdict.reason, people=people)
+    give_up_at = now + _longest_ms(verdict)
+    return Routed(state="ringing", session=session, plan=verdict.write(), give_up_at=give_up_at, people=people)
+
+
+def _concerned(verdict: Plan | Refusal, lease: Lease | None) -> frozenset[str]:
+    """Return for whom the caller was taken, and who is to be rung."""
+    if lease is None:
+        return frozenset()
+    rung = verdict.callees if isinstance(verdict, Plan) else ()
+    return frozenset(lease.session.legs[at].participant for at in (lease.position, *rung))
 
 
 def routed_at(call: Call, plan: Plan) -> int:
@@ -160,7 +171,7 @@ def _wrong(tx: Tx, line: Line, call: Call, locked: bool, counts: bool) -> CallRo
 def _settle(tx: Tx, line: Line, call: Call, lease: Lease | None, verdict: Plan | Refusal) -> CallRoute:
     """Route a call whose caller was asked."""
     session = lease.session.id if lease else ""
-    tx.route_call(call.id, _routed(verdict, session, line.now), line.now)
+    tx.route_call(call.id, _routed(verdict, lease, call.caller, line.now), line.now)
     _tell(tx, line, call.id, call.mask, session, verdict)
     return _route(line, call.key, lease, verdict)
 

@@ -170,7 +170,8 @@ CALLS = _lists(
     {
         "": "calls",
         "session={called}": "calls WHERE session = '{called}'",
-        "participant={busy_person}": "calls WHERE caller = '{busy_person_}'",
+        "participant={busy_person}": "calls WHERE caller = '{busy_person_}' "
+        "OR id IN (SELECT call FROM call_people WHERE participant = '{busy_person_}')",
         "mask={busy_mask}": "calls WHERE mask = '{busy_mask_}'",
         "mask={busy_mask}&outcome=refused": "calls WHERE mask = '{busy_mask_}' AND outcome = 'refused'",
         "carrier=signalwire": "calls WHERE carrier = 'signalwire'",

@@ -3,7 +3,7 @@
 GET  /ledger?after=0&limit=1000      records in order; the next page comes after the last one's `seq`
 POST /handsets/<number>/text         {to, text, media?, ref?, repeat?}: the webhook's answer
 POST /handsets/<number>/call         {to, keys?, message?, hangs_up?, ref?, repeat?}: the webhook's answer, and what
-                                     everybody saw and heard, once the call is over
+                                     everybody saw and heard, once the call is over; <number> may be `anonymous`
 PUT  /handsets/<number>/takes        {how, keys, after, talks}, each optional: how its owner takes calls
 GET  /calls?who=<number>             what people saw and heard in calls, in order; with `who`, one of them
 GET  /handsets/<number>/inbox?wait=1&timeout=5    what came, once that much has; 504 if it doesn't
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hmac
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from gateway.calls import Connect, Refuse
@@ -37,6 +38,8 @@ from gateway.testing.network.wire import (
 
 if TYPE_CHECKING:
     from gateway.testing.network import Call, Delivery, Handset, Moment, Network, Record
+
+ANONYMOUS = "anonymous"  #: the carrier's word for a caller who shows no number
 
 #: the faults that can be asked for by name
 PLAIN = ("unavailable", "unauthorized", "refused", "opted_out", "reset", "no_answer")
@@ -60,7 +63,7 @@ class Control:
                 raise Refused(UNAUTHORIZED)
             return self._route(request)
         except Refused as refused:
-            return answer_json(refused.refusal.status, {"error": refused.refusal.code})
+            return answer_json(refused.refusal.status, {"error": refused.refusal.detail})
         except InvalidNumber as error:
             return answer_json(400, {"error": str(error)})
         except TimeoutError as error:
@@ -73,7 +76,7 @@ class Control:
             case ["POST", "handsets", number, "text"]:
                 return self._text(self._network.handset(e164(number)), request.json())
             case ["POST", "handsets", number, "call"]:
-                return self._call(self._network.handset(e164(number)), request.json())
+                return self._call(self._network.handset(_caller(number)), request.json())
             case ["PUT", "handsets", number, "takes"]:
                 self._network.handset(e164(number)).takes = _takes(request.json())
                 return answer_json(200, {})
@@ -101,6 +104,7 @@ class Control:
         return answer_json(200, _delivered(delivery))
 
     def _call(self, handset: Handset, asked: dict[str, Any]) -> Answer:
+        _refuse_others(asked, ("to", "ref", "repeat", "keys", "message", "hangs_up"))
         call = handset.call(
             e164(asked.get("to")),
             ref=asked.get("ref"),
@@ -165,6 +169,7 @@ def _mix(asked: dict[str, Any]) -> dict[Fault, float]:
 
 def _takes(asked: dict[str, Any]) -> Takes:
     usual = Takes()
+    _refuse_others(asked, [one.name for one in fields(Takes)])
     if asked.get("how", usual.how) not in HOW:
         raise unreadable("how is one of " + ", ".join(HOW))
     return Takes(
@@ -175,8 +180,19 @@ def _takes(asked: dict[str, Any]) -> Takes:
     )
 
 
+def _refuse_others(asked: Mapping[str, Any], names: Collection[str]) -> None:
+    """Raise `Refused` for what nobody would heed."""
+    if others := sorted(set(asked) - set(names)):
+        raise unreadable(f"there is no {', '.join(others)}: there are {', '.join(names)}")
+
+
+def _caller(number: str) -> str:
+    """Return who calls: `ANONYMOUS` shows no number."""
+    return number if number == ANONYMOUS else e164(number)
+
+
 def _who(fields: Mapping[str, str]) -> str:
-    return e164(fields["who"]) if "who" in fields else ""
+    return _caller(fields["who"]) if "who" in fields else ""
 
 
 def _strings(values: Mapping[str, Any], name: str) -> tuple[str, ...]:

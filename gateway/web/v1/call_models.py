@@ -25,7 +25,10 @@ class RungLeg(Output):
     name: str | None
     mask: E164 = Field(description="What they saw")
     state: Literal["ringing", "answered", "ended"] | None = Field(description="null: the carrier has told us nothing")
-    outcome: LegOutcome | None
+    outcome: LegOutcome | None = Field(
+        description="`completed`: they took the call; `declined`: they declined, or answered and did not take it, as a "
+        "mailbox does; null: not known yet"
+    )
     detail: str | None = Field(description="The carrier's own word for the outcome")
     answered_at: Time | None
     ended_at: Time | None
@@ -101,16 +104,16 @@ def _legs(tx: Tx, call: Record, plan: policy.Plan) -> list[RungLeg]:
     names = {(leg.position, leg.participant): leg.name for leg in tx.session(call.session).legs}
     parts = {part.position: part for part in tx.call_legs(call.id)}
     rung = [(at, *plan.people[at]) for at in plan.callees if at in plan.people]
-    return [_leg(person, names.get((at, person), ""), mask, parts.get(at)) for at, person, mask in rung]
+    return [_leg(call, person, names.get((at, person), ""), mask, parts.get(at)) for at, person, mask in rung]
 
 
-def _leg(participant: str, name: str, mask: str, part: CallLeg | None) -> RungLeg:
+def _leg(call: Record, participant: str, name: str, mask: str, part: CallLeg | None) -> RungLeg:
     return RungLeg(
         participant=participant,
         name=name or None,
         mask=mask,
         state=cast(Literal["ringing", "answered", "ended"], part.state) if part else None,
-        outcome=cast(LegOutcome, part.outcome) if part and part.outcome else None,
+        outcome=cast(LegOutcome, policy.came_to(call, part) or None) if part else None,
         detail=part.detail or None if part else None,
         answered_at=part.answered_at if part else None,
         ended_at=part.ended_at if part else None,

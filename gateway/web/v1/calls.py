@@ -33,7 +33,7 @@ class RecordingPath(CallPath):
 
 class ListCalls(Paging):
     session: SessionId | None = None
-    participant: Number | None = Field(None, description="Who called")
+    participant: Number | None = Field(None, description="Who called, was rung, or whose PIN was used")
     mask: Number | None = None
     carrier: Name | None = None
     state: State | None = None
