@@ -93,6 +93,8 @@ def _run(command: str) -> Section:
     section = BENCHMARKS[name](given)
     assert section is not None
     print(f"{command}: {monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for figure in section.figures:  # should a later one fail, they are not lost
+        print("   ", *filter(None, figure.cells), sep=" | ", file=sys.stderr, flush=True)
     return section
 
 

@@ -217,17 +217,23 @@ def _relay(side: Side) -> Callable[[], Any]:
     return lambda: side.post(webhook)
 
 
-def _people() -> list[dict[str, str]]:
-    return [{"number": f"+1303{random.randrange(2_000_000, 10_000_000)}"} for _ in range(2)]
+def _people(side: Side) -> list[dict[str, str]]:
+    """Return two people whose numbers are none of the pool's."""
+    found: set[str] = set()
+    while len(found) < 2:
+        number = f"+1303{random.randrange(2_000_000, 10_000_000)}"
+        if not side.rows("SELECT 1 FROM numbers WHERE number = :number", number=number):
+            found.add(number)
+    return [{"number": number} for number in found]
 
 
 def _open(side: Side) -> Callable[[], Any]:
-    body = {"participants": _people(), "ttl": "15m", "external_id": uuid4().hex}
+    body = {"participants": _people(side), "ttl": "15m", "external_id": uuid4().hex}
     return lambda: side.ask("POST", "/v1/sessions", body)
 
 
 def _end(side: Side) -> Callable[[], Any]:
-    opened = side.ask("POST", "/v1/sessions", {"participants": _people()})
+    opened = side.ask("POST", "/v1/sessions", {"participants": _people(side)})
     return lambda: side.ask("POST", f"/v1/sessions/{opened['id']}/end", {})
 
 
