@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from functools import partial
-from time import monotonic, sleep
+from time import monotonic
 from types import MappingProxyType
 
 from waitress.server import create_server
@@ -25,9 +25,6 @@ from gateway.web import Context, make_app, unsaid
 from gateway.web.bodies import LIMIT
 from gateway.web.v1.payloads import written
 
-#: While requests wait for a thread, nobody is served sooner by reading the next ones at once; and to look at all
-#: connections for each that has something to say takes more of the interpreter than to answer it.
-NAP_S = 0.002
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
 BACKLOG = 1024
 NONE: Mapping[str, Installed] = MappingProxyType({})
@@ -131,8 +128,6 @@ class Gateway:
             channel.handle_close()
 
     def _turn(self) -> None:
-        if self.is_hurried():
-            sleep(NAP_S)
         self._server.asyncore.loop(timeout=1.0, map=self._server._map, use_poll=True, count=1)
 
     def _busy(self) -> bool:
