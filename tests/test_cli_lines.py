@@ -116,7 +116,7 @@ def test_a_participant_is_a_number_and_wishes(said: str) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("+12065550101,colour=red", "the 2nd one wishes for colour: there are name, mask, carrier, country"),
+        ("+12065550101,colour=red", "the 2nd one wishes for colour: there are name, mask, carrier, country, pin"),
         ("+12065550101,name=A,name=B", "the 2nd one has its name twice"),
         ("name=A", "the 2nd one does not begin with a number"),
         (",name=A", "the 2nd one does not begin with a number"),

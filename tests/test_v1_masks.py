@@ -94,7 +94,8 @@ def test_what_would_happen_is_told_and_changes_nothing(client: Client) -> None:
     stranger = client("GET", f"/v1/masks/{MASK}/explain?from={quote(CARL)}").json()
     assert (stranger["session"], stranger["lease"], stranger["text"]["words"]) == (None, "none", "nobody here")
     nowhere = client("GET", "/v1/masks/+12065559999/explain?from=+1 (206) 555-0203".replace(" ", "%20")).json()
-    assert (nowhere["carrier"], nowhere["sender"], nowhere["text"]["outcome"]) == (None, CARL, "ignored")
+    assert (nowhere["carrier"], nowhere["sender"], nowhere["text"]["outcome"]) == (None, CARL, "answered")
+    assert nowhere["text"]["words"] == stranger["text"]["words"]
     assert client.rows() == before
 
 
