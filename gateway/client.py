@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -121,6 +122,7 @@ class CarrierSession:
         if session is None:
             session = self._local.session = _Session()
             session.trust_env = False
+            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # they are nobody's, and none is kept
             if self._bounded:
                 session.mount("https://", _Bounded())
                 session.mount("http://", _Bounded())

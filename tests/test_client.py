@@ -209,7 +209,7 @@ def test_a_proxy_is_used_but_for_hosts_that_are_excepted(
         assert carrier.paths  # type: ignore[attr-defined]
 
 
-def test_threads_do_not_share_connections_or_cookies() -> None:
+def test_threads_do_not_share_connections() -> None:
     made: list[object] = []
     session = CarrierSession()
     get: Callable[[], None] = lambda: made.append(session._session())  # noqa: E731
@@ -219,6 +219,29 @@ def test_threads_do_not_share_connections_or_cookies() -> None:
         thread.join()
     assert len({id(one) for one in made}) == 3
     assert all(not one.trust_env for one in made)  # type: ignore[attr-defined]
+
+
+class Baking(BaseHTTPRequestHandler):
+    """Sets a cookie with each answer, whose body are the cookies it got."""
+
+    def do_GET(self) -> None:
+        body = self.headers.get("Cookie", "none").encode()
+        self.send_response(200)
+        self.send_header("Set-Cookie", "one=1")
+        self.send_header("Content-Length", f"{len(body)}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_cookies_are_neither_kept_nor_sent_back() -> None:
+    session = CarrierSession()
+    with server(Baking) as listening:
+        url = f"http://127.0.0.1:{listening.server_port}/"
+        assert [session.get(url).text for _ in range(2)] == ["none", "none"]
+        assert not session._session().cookies
 
 
 class Showing(BaseHTTPRequestHandler):
