@@ -160,6 +160,6 @@ def _without_suppressed(
 def _put(tx: Tx, carrier: Carrier, outgoing: Outgoing, settings: Settings, now: int, inbox: int) -> Message | None:
     """Put a message into the outbox, or return it if it must travel inside the answer to this webhook."""
     if not carrier.inline or outgoing.carrier != carrier.name:
-        tx.enqueue(outgoing, now=now, validity_ms=settings.validity_ms, inbox=inbox)
+        tx.enqueue_soon(outgoing, now=now, validity_ms=settings.validity_ms, inbox=inbox)
         return None
     return tx.record_inline(outgoing, now=now, inbox=inbox)

@@ -56,8 +56,6 @@ def configure(level: int, plugins: Iterable[str] = (), form: str = PLAIN) -> Non
     for name in (OURS, *plugins):
         logging.getLogger(name).setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
-    # a line for each request that waits its turn
-    logging.getLogger("waitress.queue").setLevel(max(level, logging.ERROR))
 
 
 def log_bug(log: logging.Logger, what: str, error: BaseException | None, **fields: Any) -> None:

@@ -15,8 +15,9 @@ from gateway.dispatcher import Dispatcher
 from gateway.doors import closed_doors
 from gateway.errors import ConfigError
 from gateway.greeting import first_words
+from gateway.http import BACKLOG
 from gateway.plugins import Installed
-from gateway.server import BACKLOG, Gateway, bind, courier, url_of
+from gateway.server import Gateway, bind, courier, url_of
 from gateway.settings import Settings
 from gateway.signals import hold_signals, wait_for_signal
 from gateway.store import Store

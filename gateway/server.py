@@ -1,15 +1,11 @@
-"""The wiring, by hand: settings, store, carriers, dispatcher, web, waitress."""
+"""The wiring, by hand: settings, store, carriers, dispatcher, web, HTTP."""
 
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Mapping
 from functools import partial
-from time import monotonic
 from types import MappingProxyType
-
-from waitress.server import create_server
 
 from gateway.callbacks.courier import Courier
 from gateway.carrier import Carrier
@@ -17,6 +13,7 @@ from gateway.clock import Clock, now_ms
 from gateway.dispatcher import Dispatcher
 from gateway.dispatching import Dispatching, Elsewhere
 from gateway.errors import ConfigError
+from gateway.http import HttpServer
 from gateway.listing import needed
 from gateway.plugins import Installed
 from gateway.settings import Settings
@@ -25,8 +22,6 @@ from gateway.web import Context, make_app, unsaid
 from gateway.web.bodies import LIMIT
 from gateway.web.v1.payloads import written
 
-FINISH = 10.0  #: seconds that requests under way are given when the server stops
-BACKLOG = 1024
 NONE: Mapping[str, Installed] = MappingProxyType({})
 
 
@@ -77,61 +72,27 @@ class Gateway:
             public_url=public_url,
             clock=clock,
         )
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
+        self.http: HttpServer | None = None  #: from the start on
 
     def start(self) -> None:
         """Start sending and serving; requests are answered from now on."""
-        self._server = create_server(
-            unsaid(make_app(self.context)),
-            sockets=[self._socket],
-            threads=self.context.settings.threads,
-            max_request_body_size=LIMIT + 1,
-            backlog=BACKLOG,
-            connection_limit=1000,
-            channel_timeout=30,  # seconds without a byte
-            cleanup_interval=10,
-            ident=None,
-            asyncore_use_poll=True,
-        )
+        app, threads = unsaid(make_app(self.context)), self.context.settings.threads
+        self.http = HttpServer(app, self._socket, threads=threads, body_limit=LIMIT)
         self.dispatcher.start()
-        self._thread.start()
+        self.http.start()
 
     def stop(self) -> None:
         """Take no more requests, finish those under way, let sends settle, close the store."""
-        serves = self._thread.ident is not None and not self._stopping.is_set()
-        self._stopping.set()
         self.dispatcher.feed.close()
-        if serves:
-            self._server.pull_trigger()
-            self._thread.join()
-            self._server.trigger.close()  # not before: the thread may have seen the end by itself
+        if self.http is not None:
+            self.http.stop()
         self._socket.close()
         self.dispatcher.stop()
         self.store.close()
 
     def is_hurried(self) -> bool:
-        """Return whether requests wait for a thread to answer them. To be asked once the gateway has started."""
-        return bool(self._server.task_dispatcher.queue)
-
-    def _serve(self) -> None:
-        while not self._stopping.is_set():
-            self._turn()
-        self._server.accepting = False
-        self._server.del_channel()  # nobody new
-        self._socket.close()
-        deadline = monotonic() + FINISH
-        while self._busy() and monotonic() < deadline:
-            self._turn()
-        self._server.task_dispatcher.shutdown()
-        for channel in list(self._server.active_channels.values()):
-            channel.handle_close()
-
-    def _turn(self) -> None:
-        self._server.asyncore.loop(timeout=1.0, map=self._server._map, use_poll=True, count=1)
-
-    def _busy(self) -> bool:
-        return any(c.requests or c.total_outbufs_len for c in self._server.active_channels.values())
+        """Return whether requests wait for a thread to answer them."""
+        return self.http is not None and self.http.is_hurried()
 
 
 def courier(store: Store, settings: Settings, clock: Clock = now_ms) -> Courier | None:

@@ -65,8 +65,8 @@ class World:
 
     def check_alive(self) -> None:
         """Raise `Felt` unless the dispatcher and every thread that answers HTTP are alive."""
-        threads = self.gateway._server.task_dispatcher.threads
-        if not self.gateway.dispatcher.alive or len(threads) != self.gateway.context.settings.threads:
+        threads = self.gateway.http.threads
+        if not self.gateway.dispatcher.alive or threads != self.gateway.context.settings.threads:
             raise Felt("a thread is gone")
 
     def refuse(self, method: str, path: str, *expected: int, **request: Any) -> Answer:

@@ -41,7 +41,7 @@ def felt(w: World, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         yield
         assert statuses(talk(w, GOOD)) == [200]
     waited = threading.Event()
-    while w.gateway._server.active_channels:
+    while w.gateway.http.connections:
         waited.wait(0.005)
     assert threading.active_count() <= threads
     said = [one for phase in ("setup", "call", "teardown") for one in caplog.get_records(phase)]

@@ -26,7 +26,7 @@ SPEAK = """
 import logging, sys
 from gateway.logs import configure
 configure(int(sys.argv[1]), ["gateway_acme"])
-ours, libraries = ("gateway.dispatcher", "gateway_acme.calls"), ("sqlalchemy.engine", "waitress.queue", "urllib3.pool")
+ours, libraries = ("gateway.dispatcher", "gateway_acme.calls"), ("sqlalchemy.engine", "urllib3.pool")
 for name in (*ours, *libraries):
     for level in (10, 20, 30, 40, 50):
         logging.getLogger(name).log(level, "said")
@@ -110,7 +110,6 @@ def spoken_at(level: int) -> list[tuple[str, str]]:
 
 
 LIBRARY = [("WARNING", "sqlalchemy.engine"), ("ERROR", "sqlalchemy.engine"), ("CRITICAL", "sqlalchemy.engine")]
-QUEUE = [("ERROR", "waitress.queue"), ("CRITICAL", "waitress.queue")]  # it warns of each request that waits its turn
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -118,7 +117,7 @@ LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 def test_the_level_is_ours_and_libraries_are_kept_quiet(level: int) -> None:
     wanted = LEVELS[level // 10 - 1 :]
     ours = [(word, name) for name in ("gateway.dispatcher", "gateway_acme.calls") for word in wanted]
-    libraries = [said for said in (*LIBRARY, *QUEUE) if level < 40 or said[0] != "WARNING"]
+    libraries = [said for said in LIBRARY if level < 40 or said[0] != "WARNING"]
     assert spoken_at(level) == [*ours, *libraries]
 
 
@@ -208,7 +207,7 @@ def test_what_bottle_says_of_a_request_it_cannot_answer_goes_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with gateway(tmp_path, {}) as running:
-        said = {app: unanswered(app) for app in (make_app(running.context), running._server.application)}
+        said = {app: unanswered(app) for app in (make_app(running.context), running.http._server.application)}
     assert "a-token-nobody-sees" in (words := [*said.values()])[0]
     assert words[1] == ""
     assert "what answers a request broke: LookupError" in caplog.messages

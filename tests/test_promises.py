@@ -27,7 +27,7 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
             asked = threads.submit(gateways.api, running, "POST", "/session", pair)
             net.wait_for(2)  # the gateway waits for the carrier's answer, and the request for the gateway
             stopped = threads.submit(running.stop)
-            while not running._stopping.is_set():
+            while not running.http.is_stopping():
                 pass
             answer.set()
             assert asked.result(15)[0] == 200

@@ -55,7 +55,7 @@ DOORS = {
     "rich": ["gateway/cli/", "gateway/demo/screen.py"],
     "sqlalchemy": ["gateway/store/"],
     "urllib3": ["gateway/client.py", "gateway/testing/"],
-    "waitress": ["gateway/server.py"],
+    "waitress": ["gateway/http/"],
 }
 
 #: Under which name a library is asked for in setup.cfg, where it isn't its own.

@@ -165,7 +165,7 @@ def test_requests_under_way_are_finished_before_it_stops(tmp_path: Path) -> None
             waiting = threads.submit(api, running, "POST", "/session", body)  # it waits for the carrier's answer
             net.wait_for(1)
             stopping = threads.submit(running.stop)
-            while running.dispatcher.alive and not running._stopping.is_set():
+            while running.dispatcher.alive and not running.http.is_stopping():
                 pass
             gate.set()
             assert waiting.result(20)[0] == 200
@@ -191,13 +191,13 @@ def test_the_dispatcher_is_told_while_requests_wait_for_a_thread(tmp_path: Path)
 
 def test_a_stop_whose_server_has_seen_it_by_itself_is_no_error(tmp_path: Path) -> None:
     with network("simulator") as net, gateway(tmp_path, {"simulator": carrier_for(net, "simulator")}) as running:
-        pull = running._server.pull_trigger
+        pull = running.http._server.pull_trigger
 
         def late() -> None:
-            running._thread.join()
+            running.http._thread.join()
             pull()
 
-        running._server.pull_trigger = late
+        running.http._server.pull_trigger = late
         running.stop()
 
 

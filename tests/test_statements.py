@@ -69,7 +69,7 @@ NAMES = _names()
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what takes down each statement that runs, by name: one for many alike that run in one go."""
     ran: list[str] = []
-    run, query, catch_up = Unit.run, Unit.query, Unit.catch_up
+    run, query, do = Unit.run, Unit.query, Unit._do
 
     def noted_run(unit: Unit, statement: Statement, **params: Any) -> Any:
         ran.append(NAMES.get(statement, statement.sqlite))
@@ -80,13 +80,13 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ran.append(f"{Path(caller.f_code.co_filename).stem}.{caller.f_code.co_name}")
         return query(unit, sql, **params)
 
-    def noted_catch_up(unit: Unit) -> None:
-        ran.extend(NAMES[statement] for statement in unit._later)
-        catch_up(unit)
+    def noted_do(unit: Unit, left: dict[Statement, Any]) -> None:
+        ran.extend(NAMES[statement] for statement in left)
+        do(unit, left)
 
     monkeypatch.setattr(Unit, "run", noted_run)
     monkeypatch.setattr(Unit, "query", noted_query)
-    monkeypatch.setattr(Unit, "catch_up", noted_catch_up)
+    monkeypatch.setattr(Unit, "_do", noted_do)
     return ran
 
 

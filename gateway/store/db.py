@@ -39,11 +39,15 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Statement:
-    """A statement of the hot path: its text is prepared once and runs on the driver's own connection."""
+    """A statement of the hot path: its text is prepared once and runs on the driver's own connection.
 
-    __slots__ = ("postgresql", "sqlite")
+    One that is `aside` finds and changes nothing of what is done `soon` (`Unit`): that need not be done before.
+    """
 
-    def __init__(self, sql: str) -> None:
+    __slots__ = ("aside", "postgresql", "sqlite", "template")
+
+    def __init__(self, sql: str, *, aside: bool = False) -> None:
+        self.aside, self.template = aside, sql
         self.sqlite = sql.format(**WORDS["sqlite"])
         self.postgresql = _PARAMETER.sub(r"%(\1)s", sql.format(**WORDS["postgresql"]).replace("%", "%%"))
 
@@ -68,6 +72,7 @@ class Rows:
 
 Run = Callable[[Statement, dict[str, Any]], list[Row]]
 RunMany = Callable[[Statement, list[dict[str, Any]]], None]
+_Left = dict[Statement, list[dict[str, Any]]]  # what is to be run, each with all its parameters
 
 #: Takes the events of one unit, in the thread that wrote it and once they are on disk. Must not raise.
 Tell = Callable[[Sequence[Row]], None]
@@ -82,13 +87,15 @@ class Unit:
         self._db = db
         self._run = run
         self._run_many = run_many
-        self._later: dict[Statement, list[dict[str, Any]]] = {}
+        self._soon: _Left = {}
+        self._later: _Left = {}
         self.words = words  #: what a migration writes in braces, on this database
         self.alone = alone  #: no other unit that writes can run beside this one
         self.told: list[Row] = []  #: the events this unit of work has written; see `EventUnit.add_event`
 
     def query(self, sql: str, **params: Any) -> list[Row]:
         """Run any statement, with `:name` parameters, and return its rows."""
+        self._do(self._soon)
         return [dict(row) for row in self._db.query(text(sql), **params)]
 
     def tables(self) -> set[str]:
@@ -97,7 +104,16 @@ class Unit:
 
     def run(self, statement: Statement, **params: Any) -> list[Row]:
         """Run a statement of the hot path and return its rows."""
+        if self._soon and not statement.aside:
+            self._do(self._soon)
         return self._run(statement, params)
+
+    def soon(self, statement: Statement, **params: Any) -> None:
+        """Run a statement before the next one that may see what it does, all of its kind in one go. It returns no rows.
+
+        Kinds are run in the order in which the first of each was asked for.
+        """
+        self._soon.setdefault(statement, []).append(params)
 
     def later(self, statement: Statement, **params: Any) -> None:
         """Run a statement at the end of the transaction, all of its kind in one go. It returns no rows.
@@ -107,10 +123,14 @@ class Unit:
         self._later.setdefault(statement, []).append(params)
 
     def catch_up(self) -> None:
-        """Run now what was left for later. Whoever commits a transaction calls this before."""
-        for statement, many in self._later.items():
+        """Run now what was left. Whoever commits a transaction calls this before."""
+        self._do(self._soon)
+        self._do(self._later)
+
+    def _do(self, left: _Left) -> None:
+        for statement, many in left.items():
             self._run_many(statement, many)
-        self._later.clear()
+        left.clear()
 
 
 class Database(ABC, Generic[U]):

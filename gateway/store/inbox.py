@@ -9,7 +9,8 @@ from gateway.store.outbox import OutboxUnit, message
 _REMEMBER = Statement(
     "INSERT INTO inbox (carrier, ref, mask, sender, session, outcome, received_at) "
     "VALUES (:carrier, :ref, :mask, :sender, :session, :outcome, :now) "
-    "ON CONFLICT (carrier, ref) WHERE ref <> '' DO NOTHING RETURNING id"
+    "ON CONFLICT (carrier, ref) WHERE ref <> '' DO NOTHING RETURNING id",
+    aside=True,
 )
 _MAY_NOTIFY = Statement(
     "INSERT INTO notices (mask, participant, sent_at) VALUES (:mask, :participant, :now) "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Any
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus
 from gateway.records import INLINE, Kind, Leg, Message, MessageState, Outgoing
@@ -35,16 +36,20 @@ _LANE = Statement(
 _ENQUEUE = Statement(
     "INSERT INTO outbox (carrier, mask, recipient, text, media, kind, session, inbox, state, reason, code, attempts, "
     "created_at, expires_at, first_tried_at, updated_at, carrier_ref) VALUES (:carrier, :mask, :recipient, :text, "
-    ":media, :kind, :session, :inbox, :state, :reason, '', 0, :now, :expires_at, NULL, :now, '') RETURNING id"
+    ":media, :kind, :session, :inbox, :state, :reason, '', 0, :now, :expires_at, NULL, :now, '')"
 )
+_INSERT = Statement(f"{_ENQUEUE.template} RETURNING id")
+#: Aside: what is only just put in has no reference, and no receipt is about it.
 _RECEIPT_FOR = Statement(
     "SELECT id, mask, recipient, session, carrier FROM outbox WHERE carrier = :carrier AND carrier_ref = :ref "
-    "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1"
+    "AND carrier_ref <> '' ORDER BY id DESC LIMIT 1",
+    aside=True,
 )
 _EARLY = Statement("DELETE FROM early_receipts WHERE carrier = :carrier AND carrier_ref = :ref RETURNING *")
 _SET_STATE = Statement(
     "UPDATE outbox SET state = :state, reason = :reason, code = :code, updated_at = :now "
-    "WHERE id = :id AND state = 'sent' RETURNING id"
+    "WHERE id = :id AND state = 'sent' RETURNING id",
+    aside=True,
 )
 
 #: Statuses in the order in which a message passes them.
@@ -62,6 +67,12 @@ class OutboxUnit(SessionListUnit):
         self.run(_PACE, mask=outgoing.mask, carrier=outgoing.carrier, due=now)
         self.run(_LANE, mask=outgoing.mask, recipient=outgoing.recipient, due=now)
         return self._insert_message(outgoing, MessageState.QUEUED, "", now, now + validity_ms, inbox)
+
+    def enqueue_soon(self, outgoing: Outgoing, *, now: int, validity_ms: int, inbox: int) -> None:
+        """Put a message at the end of its lane, together with those of other units: nobody needs its id."""
+        self.soon(_PACE, mask=outgoing.mask, carrier=outgoing.carrier, due=now)
+        self.soon(_LANE, mask=outgoing.mask, recipient=outgoing.recipient, due=now)
+        self.soon(_ENQUEUE, **_row(outgoing, MessageState.QUEUED, "", now, now + validity_ms, inbox))
 
     def lock_paces(self, masks: Iterable[str], accounts: Collection[str]) -> None:
         """Let nobody else change the lanes of `masks`, nor the pace of the carriers in `accounts`, until the end.
@@ -211,22 +222,26 @@ class OutboxUnit(SessionListUnit):
     def _insert_message(
         self, outgoing: Outgoing, state: MessageState, reason: str, now: int, expires_at: int, inbox: int | None
     ) -> int:
-        rows = self.run(
-            _ENQUEUE,
-            carrier=outgoing.carrier,
-            mask=outgoing.mask,
-            recipient=outgoing.recipient,
-            text=outgoing.text,
-            media=json.dumps(outgoing.media) if outgoing.media else "",
-            kind=outgoing.kind.value,
-            session=outgoing.session,
-            inbox=inbox,
-            state=state.value,
-            reason=reason,
-            now=now,
-            expires_at=expires_at,
-        )
-        return int(rows[0]["id"])
+        return int(self.run(_INSERT, **_row(outgoing, state, reason, now, expires_at, inbox))[0]["id"])
+
+
+def _row(
+    outgoing: Outgoing, state: MessageState, reason: str, now: int, expires_at: int, inbox: int | None
+) -> dict[str, Any]:
+    return {
+        "carrier": outgoing.carrier,
+        "mask": outgoing.mask,
+        "recipient": outgoing.recipient,
+        "text": outgoing.text,
+        "media": json.dumps(outgoing.media) if outgoing.media else "",
+        "kind": outgoing.kind.value,
+        "session": outgoing.session,
+        "inbox": inbox,
+        "state": state.value,
+        "reason": reason,
+        "now": now,
+        "expires_at": expires_at,
+    }
 
 
 def message(row: Row) -> Message:

@@ -15,7 +15,8 @@ _LEASE = Statement(
     "g.position, g.participant, g.mask, g.carrier, g.name, g.pin, "
     "EXISTS (SELECT 1 FROM opt_outs o WHERE o.participant = g.participant AND o.mask IN ('', g.mask)) AS refuses "
     "FROM leases l JOIN sessions s ON s.id = l.session JOIN legs g ON g.session = l.session "
-    "WHERE l.mask = :mask AND l.participant = :participant ORDER BY g.position"
+    "WHERE l.mask = :mask AND l.participant = :participant ORDER BY g.position",
+    aside=True,
 )
 _LIVE_LEASES = Statement("SELECT mask FROM leases WHERE participant = :participant AND state = 'live' LIMIT :count")
 _TAKE = Statement(
@@ -27,7 +28,8 @@ _TAKE = Statement(
 
 _TOUCH = Statement(
     "UPDATE sessions SET expires_at = CASE WHEN deadline < :until THEN deadline ELSE :until END "
-    "WHERE id = :id AND state = 'live' AND expires_at < :worth_it AND (deadline IS NULL OR expires_at < deadline)"
+    "WHERE id = :id AND state = 'live' AND expires_at < :worth_it AND (deadline IS NULL OR expires_at < deadline)",
+    aside=True,
 )
 _INSERT = Statement(
     "INSERT INTO sessions (id, origin, state, created_at, expires_at, ended_at, reason, unlisted, exclusive, texts, "

@@ -217,14 +217,14 @@ def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
     return run, run_many
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _rows(statement: Statement, count: int) -> Rows:
     return Rows(statement, count)
 
 
 def _sizes(count: int) -> Iterator[int]:
     """Yield sizes that make up `count`, few different ones: each is a statement to prepare."""
-    for size in (64, 16, 4, 1):
+    for size in (64, 32, 16, 8, 4, 2, 1):
         yield from repeat(size, count // size)
         count %= size
 
