@@ -34,6 +34,9 @@ GROUP = 256  #: units in one transaction at most
 BUSY_MS = 10_000  #: how long SQLite waits for another process's write
 TURN_S = 2.0  #: seconds to wait for one's turn before SQLite decides
 
+#: Rows that are added by one statement: as many as there are, up to a few; then so many at a time.
+FEW_ROWS, MOST_ROWS = 16, 64
+
 #: Pages that are in the log before they are put in their places (32 MB): each once, however often it was written.
 CHECKPOINT = 8_000
 
@@ -43,6 +46,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT}",
+    "PRAGMA temp_store=MEMORY",  # what a statement of many rows must be able to take back was a file each time
 )
 
 
@@ -217,16 +221,18 @@ def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
     return run, run_many
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def _rows(statement: Statement, count: int) -> Rows:
     return Rows(statement, count)
 
 
 def _sizes(count: int) -> Iterator[int]:
-    """Yield sizes that make up `count`, few different ones: each is a statement to prepare."""
-    for size in (64, 32, 16, 8, 4, 2, 1):
-        yield from repeat(size, count // size)
-        count %= size
+    """Yield sizes that make up `count`, of which there are few: each is a statement to prepare."""
+    yield from repeat(MOST_ROWS, count // MOST_ROWS)
+    count %= MOST_ROWS
+    if rest := count % FEW_ROWS:
+        yield rest
+    yield from repeat(FEW_ROWS, count // FEW_ROWS)
 
 
 def _look_at_the_file(path: str) -> None:
