@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,10 +21,6 @@ from gateway.settings import Settings
 from gateway.signals import hold_signals, wait_for_signal
 from gateway.store import Store
 from gateway.workers import Workers
-
-#: Seconds for which one thread may keep the interpreter from the others. Python's own 5 ms are long for the store's
-#: writer, which gives it up at each statement, and for whom everybody waits: webhooks are answered a fifth faster.
-SWITCH_S = 0.001
 
 Say = Callable[[str], None]
 VERSION = gateway.__version__
@@ -85,7 +80,6 @@ def dispatch(settings: Settings, *, say: Say = print) -> None:
 
 def _start(settings: Settings, say: Say) -> _Start:
     """Return what is needed to begin. Raises `ConfigError` for whatever must be mended before."""
-    sys.setswitchinterval(SWITCH_S)
     found = plugins.find_carriers()
     if not found:
         raise ConfigError(plugins.HOW_TO_GET_ONE)

@@ -139,7 +139,7 @@ class Settings(CallSettings, CallbackSettings):
         "Concurrent sends to each carrier, in each process; a quarter of them while requests wait to be answered",
     )
     threads: Annotated[int, _text(values.whole(1, 256))] = _setting(
-        "GATEWAY_THREADS", "8", "Threads that answer HTTP, in each process. With only one, no recordings are played"
+        "GATEWAY_THREADS", "16", "Threads that answer HTTP, in each process. With only one, no recordings are played"
     )
     workers: Annotated[int, _text(values.whole(1, 64))] = _setting(
         "GATEWAY_WORKERS",

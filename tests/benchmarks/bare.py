@@ -20,7 +20,7 @@ def constant(name: str, token: str = "") -> str:
     return "ok"
 
 
-server = create_server(app, host="127.0.0.1", port=0, threads=8, asyncore_use_poll=True)
+server = create_server(app, host="127.0.0.1", port=0, threads=16, asyncore_use_poll=True)
 sys.stdout.write(f"bare ready on http://127.0.0.1:{server.effective_port}\n")
 sys.stdout.flush()
 server.run()
