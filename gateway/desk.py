@@ -19,7 +19,7 @@ from gateway.store import NEVER, Tx
 
 log = logging.getLogger(__name__)
 
-HURRIED = 4  #: while requests wait to be answered, one of so many senders is at work
+HURRIED = 8  #: while requests wait to be answered, one of so many senders is at work
 CROWD = 3  #: numbers of one account throttled at the same time, and the account is held back
 
 

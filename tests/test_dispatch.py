@@ -247,14 +247,14 @@ def test_two_dispatchers_keep_the_order_and_send_each_text_once(store: Store) ->
     assert len(carrier.sent) == 120
 
 
-def test_while_requests_wait_to_be_answered_a_quarter_of_the_senders_is_at_work(
+def test_while_requests_wait_to_be_answered_an_eighth_of_the_senders_is_at_work(
     store: Store, settings: Callable[..., Settings]
 ) -> None:
     gate, carrier, hurried = threading.Event(), Scripted(), threading.Event()
     carrier.on_send = lambda message: gate.wait(10)
     hurried.set()
-    dispatcher = Dispatcher(store, {"scripted": carrier}, settings(GATEWAY_SENDERS="16"), hurried=hurried.is_set)
-    for n in range(20):
+    dispatcher = Dispatcher(store, {"scripted": carrier}, settings(GATEWAY_SENDERS="32"), hurried=hurried.is_set)
+    for n in range(40):
         enqueue(store, "x", to=f"+120655502{n:02}")
     dispatcher.turn()
     until(lambda: len(carrier.sent) == 4, "four are at work")
@@ -262,7 +262,7 @@ def test_while_requests_wait_to_be_answered_a_quarter_of_the_senders_is_at_work(
     assert len(dispatcher._desks["scripted"].in_flight) == 4
     hurried.clear()
     dispatcher.turn()
-    until(lambda: len(carrier.sent) == 16, "all are at work")
-    assert len(dispatcher._desks["scripted"].in_flight) == 16
+    until(lambda: len(carrier.sent) == 32, "all are at work")
+    assert len(dispatcher._desks["scripted"].in_flight) == 32
     gate.set()
     dispatcher.stop()
