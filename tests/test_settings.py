@@ -108,7 +108,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "retry_base_ms": 2_000,
         "uncertain": "resend",
         "senders": 64,
-        "threads": 8,
+        "threads": 16,
         "workers": 1,
     }
     assert (settings.listen_host, settings.listen_port, settings.warnings) == ("127.0.0.1", 8000, ())
