@@ -32,6 +32,27 @@ class Felt(AssertionError):
     """A bad request left a trace."""
 
 
+class Tables:
+    """A database as others see it, which is read again only when somebody has committed since."""
+
+    def __init__(self, file: Path) -> None:
+        self._db = sqlite3.connect(file, check_same_thread=False)
+        self._version, self._rows = -1, dict[str, list[Any]]()
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Return every row of every table."""
+        [version] = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            names = [row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            self._rows = {name: sorted(self._db.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+            self._version = version
+        return self._rows
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+
 @dataclass(frozen=True)
 class World:
     """A gateway on a socket, the same one over WSGI, and the networks beyond its carriers."""
@@ -39,13 +60,11 @@ class World:
     gateway: Gateway
     client: Client
     networks: Mapping[str, Network]
-    file: Path
+    file: Tables
 
     def tables(self) -> dict[str, list[Any]]:
         """Return every row of every table."""
-        with closing(sqlite3.connect(self.file)) as db:
-            names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr) for name in names}
+        return self.file.rows()
 
     def accepted(self) -> list[Record]:
         """Return every text that the carriers took."""
@@ -92,7 +111,8 @@ def opened(folder: Path) -> Iterator[World]:
         networks = {name: stack.enter_context(network(name)) for name in CARRIERS}
         carriers = {name: carrier_for(networks[name], name) for name in CARRIERS}
         running = stack.enter_context(gateway(folder, carriers, GATEWAY_API_KEYS=KEY))
-        w = World(running, Client(running.context), networks, folder / "gateway.db")
+        file = stack.enter_context(closing(Tables(folder / "gateway.db")))
+        w = World(running, Client(running.context), networks, file)
         for path, body in (
             ("/tn", {"value": MASKS["flowroute"]}),
             ("/session", {"participant_a": ANN, "participant_b": BOB}),

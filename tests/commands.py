@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from gateways import gateway
+from nursery import Forked
 from program import environment
 from scripted import Scripted
 
@@ -47,11 +47,10 @@ class Cli:
         """Run a command with `--json` and return its lines."""
         return [json.loads(line) for line in self(*words, "--json", code=code).stdout.splitlines()]
 
-    def process(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+    def process(self, *words: str, **options: Any) -> Forked:
         """Start a command as a process."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        command = [sys.executable, "-m", "gateway", *words]
-        return subprocess.Popen(command, env=environment(self.variables), text=True, **pipes)
+        return Forked(["gateway", *words], cwd=Path.cwd(), env=environment(self.variables), **pipes)
 
 
 def refusing() -> dict[str, Scripted]:

@@ -37,7 +37,7 @@ import psycopg
 import pytest
 from invariants import broken
 from ledger import Ledger, Ledgers
-from nursery import Nursery
+from nursery import Forked
 from program import Program, environment, until
 
 from gateway.messages import InboundMessage
@@ -89,13 +89,12 @@ class Serving:
 
     def __init__(
         self,
-        nursery: Nursery,
         folder: Path,
         name: str,
         variables: Mapping[str, str],
         prefix: Sequence[str] = (),
     ) -> None:
-        self._nursery, self._folder, self._name, self._prefix = nursery, folder, name, prefix
+        self._folder, self._name, self._prefix = folder, name, prefix
         self._variables = environment(variables)
         self._starts = 0
         self.first = ""  #: source text that is run before the program when it is started again
@@ -114,7 +113,7 @@ class Serving:
         self.ready()
 
     def begin(self) -> None:
-        """Start it: the first time as anybody would, then forked."""
+        """Start it."""
         self._starts += 1
         path = self._folder / f"{self._name}-{self._starts}.log"
         self.program = Program(self._run(path), path)
@@ -129,10 +128,11 @@ class Serving:
         self.place = (str(url.hostname), int(url.port or 0))
 
     def _run(self, path: Path) -> Any:
-        if self._starts > 1:
-            return self._nursery.start(["gateway", "serve"], self._folder, self._variables, path, first=self.first)
+        first = self.first if self._starts > 1 else ""
         with path.open("wb") as output:
-            more = {"cwd": self._folder, "env": self._variables, "stdout": output, "stderr": subprocess.STDOUT}
+            more: Any = {"cwd": self._folder, "env": self._variables, "stdout": output, "stderr": subprocess.STDOUT}
+            if not self._prefix or self._starts > 1:
+                return Forked(["gateway", "serve"], **more, first=first)
             return subprocess.Popen([*self._prefix, sys.executable, "-m", "gateway", "serve"], **more)
 
     def kill(self) -> None:
@@ -332,27 +332,20 @@ def look(database_url: str, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-@pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """Return what forks programs."""
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield nursery
-    nursery.close()
-
-
 @pytest.fixture
-def book(nursery: Nursery, tmp_path: Path) -> Iterator[Book]:
+def book(tmp_path: Path) -> Iterator[Book]:
     """Return the book of a simulated network, which runs until the end of the test."""
     output = tmp_path / "network.log"
     command = ["gateway.testing.network", "--key", KEY]
-    running = nursery.start(command, tmp_path, environment({}), output)
+    with output.open("wb") as file:
+        running = Forked(command, cwd=tmp_path, env=environment({}), stdout=file, stderr=subprocess.STDOUT)
     until(lambda: output.read_text().endswith("\n"), "the network runs")
     yield Book(output.read_text().strip())
     running.kill()
 
 
 @pytest.fixture
-def scene(nursery: Nursery, book: Book, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
+def scene(book: Book, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
     """Return a maker of a scene on a database, with sessions that are open; everything is cleared away at the end."""
     started: list[Serving] = []
 
@@ -378,7 +371,7 @@ def scene(nursery: Nursery, book: Book, tmp_path: Path) -> Iterator[Callable[...
             "SIMULATOR_URL": book.url,
         }
         for i in range(gateways):
-            started.append(Serving(nursery, tmp_path, f"gateway{i}", given | variables, prefix))
+            started.append(Serving(tmp_path, f"gateway{i}", given | variables, prefix))
             started[i].start()
         posters = Posters(started, once=once)
         posters.open()

@@ -19,6 +19,10 @@ import time
 import urllib.request
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import nursery
+from nursery import Forked
 
 RUN = "import sys; from gateway.cli import main; main(['demo', *sys.argv[1:]], prog_name='gateway')"
 ON_ITS_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {RUN}"
@@ -41,16 +45,15 @@ class Place:
 
     def play(self, code: str = RUN, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the demo to its end, without a terminal."""
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=self.work,
-            env=self.env | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding=variables.get("PYTHONIOENCODING", "utf-8"),
-            timeout=60,
-            check=False,
-        )
+        env, encoding = self.env | variables, variables.get("PYTHONIOENCODING", "utf-8")
+        options: dict[str, Any] = {"cwd": self.work, "env": env, "stdin": subprocess.DEVNULL, "encoding": encoding}
+        return nursery.run([code], code=True, timeout=60, **options)
+
+    def start(self) -> subprocess.CompletedProcess[str]:
+        """Do the same as anybody does it, imports and all."""
+        command = [sys.executable, "-c", RUN]
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "encoding": "utf-8"}
+        return subprocess.run(command, cwd=self.work, env=self.env, timeout=60, check=False, **options)
 
     def leftovers(self) -> list[str]:
         return [path.name for folder in (self.work, self.temporary) for path in folder.iterdir()]
@@ -63,8 +66,9 @@ class Terminal:
         self.place = place
         self._keyboard, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_ITS_TERMINAL, *options],
+        self.process = Forked(
+            [ON_ITS_TERMINAL, *options],
+            code=True,
             cwd=place.work,
             env=place.env,
             stdin=theirs,

@@ -7,23 +7,32 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from nursery import Forked
 from program import Program, until
 
 OURS = ("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_", "SIMULATOR_", "LOG_LEVEL", "ORG_NAME")
 
 
+def _popen(words: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", *words], **options)
+
+
 @contextmanager
-def started(folder: Path, variables: Mapping[str, str], *command: str, name: str = "output") -> Iterator[Program]:
+def started(
+    folder: Path, variables: Mapping[str, str], *command: str, name: str = "output", start: Callable[..., Any] = _popen
+) -> Iterator[Program]:
     """Run `gateway <command>` in a folder, with no variables of ours but those given; what it prints goes to `name`."""
     kept = {variable: value for variable, value in os.environ.items() if not variable.startswith(OURS)}
     listens = {"GATEWAY_LISTEN": "127.0.0.1:0", "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db"}
     with (folder / name).open("wb") as output:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "gateway", *command],
+        running = start(
+            ["gateway", *command],
             cwd=folder,
             env=kept | listens | dict(variables),
             stdout=output,
@@ -36,6 +45,9 @@ def started(folder: Path, variables: Mapping[str, str], *command: str, name: str
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait(30)
+
+
+forked = partial(started, start=Forked)  #: the same without its imports: see `nursery`
 
 
 def ready(program: Program, words: str = " ready on ") -> Program:

@@ -9,6 +9,7 @@ Files stay whole because a module's fixtures, an environment built by pip above 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from memory import room
 
+GARBAGE = 10_000  #: objects more than before, until somebody looks for garbage; Python's own 700 are a sixth of the CPU
 SPARE = 1  #: processes more than cores: a test waits about as long as it computes
 
 
@@ -38,6 +40,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     return len(os.sched_getaffinity(0)) + SPARE if hasattr(os, "sched_getaffinity") else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while thousands of tests are collected, and never again among what was collected.
+
+    It is kept to the end: looking through it is a third of what collecting takes, and a third of a second each time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE)
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

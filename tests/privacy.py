@@ -10,7 +10,6 @@ import re
 import resource
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode
 
+import nursery
 from faces.flowroute import FlowrouteFace
 from faces.signalwire import SignalWireFace
 from gateways import PROJECT, SIGNING_KEY
@@ -108,18 +108,11 @@ class Scene:
 
     def run(self, *words: str, **variables: str) -> None:
         """Run another command to its end, and keep what it prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway", *words],
-            cwd=self.folder,
-            env=environment(self.variables() | variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        env = environment(self.variables() | variables)
+        done = nursery.run(["gateway", *words], cwd=self.folder, env=env, stdin=subprocess.DEVNULL, timeout=60)
         name = " ".join((*words, *variables))
-        self.others[f"{name}, said"] = done.stdout.decode()
-        self.others[f"{name}, in its log"] = done.stderr.decode()
+        self.others[f"{name}, said"] = done.stdout
+        self.others[f"{name}, in its log"] = done.stderr
 
     def variables(self) -> dict[str, str]:
         return {

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -15,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from nursery import Forked
 
 #: A carrier that breaks in every way a plugin can, with as much of the message in its errors as it has.
 ROGUE = """
@@ -161,7 +162,7 @@ class Answer(NamedTuple):
 class Program:
     """A running `gateway serve`: what it said, and everything it answered with."""
 
-    def __init__(self, running: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, running: Any, output: Path) -> None:
         self.running = running
         self.answers: list[Answer] = []  #: every one, in order
         self.folder = output.parent  #: where it runs
@@ -211,13 +212,8 @@ def serving(folder: Path, variables: Mapping[str, str], output: str = "output") 
     """
     path = folder / output
     with path.open("wb") as file:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve"],
-            cwd=folder,
-            env=environment(variables),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+        given: Any = {"cwd": folder, "env": environment(variables), "stdout": file, "stderr": subprocess.STDOUT}
+        running = Forked(["gateway", "serve"], **given)
     try:
         program = Program(running, path)
         until(lambda: " ready on " in program.output or running.poll() is not None, "it is ready")

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import gateways
-from fleet import ready, started
+from fleet import forked, ready
 from postgres import Server
 from program import Program, until
 from receivers import SECRET, Got, Receiver, Reply, receiving
@@ -68,16 +68,16 @@ def test_a_gateway_that_is_killed_while_it_calls_back_loses_nothing(tmp_path: Pa
     url = f"sqlite:///{tmp_path}/gateway.db"
     with receiving(lambda got: Reply(after=0.03)) as receiver, closing(Store(url)) as store:
         given = variables(receiver, url)
-        with started(tmp_path, given, "serve", name="first") as program:
+        with forked(tmp_path, given, "serve", name="first") as program:
             assert "callbacks: 1 endpoint (127.0.0.1-" in ready(program).output
             count = happen(store)
             until(lambda: len(receiver.got) > 10, "it calls back")
             kill(program)
         so_far = len(receiver.got)
-        with started(tmp_path, given, "serve", name="second") as program:
+        with forked(tmp_path, given, "serve", name="second") as program:
             until(lambda: len(receiver.got) > so_far + 10, "it goes on")
             kill(program)
-        with started(tmp_path, given, "serve", name="third"):
+        with forked(tmp_path, given, "serve", name="third"):
             until(lambda: len({got.event for got in receiver.taken}) == count, "all are taken")
         told(store, receiver)
 
@@ -88,8 +88,8 @@ def test_two_that_send_keep_the_order_and_when_one_is_killed_the_other_goes_on(
     with postgres.schema() as url, receiving(lambda got: Reply(after=0.01)) as receiver, closing(Store(url)) as store:
         given = variables(receiver, url)
         with (
-            started(tmp_path, given, "dispatch", name="one") as one,
-            started(tmp_path, given, "dispatch", name="two") as two,
+            forked(tmp_path, given, "dispatch", name="one") as one,
+            forked(tmp_path, given, "dispatch", name="two") as two,
         ):
             ready(one, " dispatching")
             ready(two, " dispatching")

@@ -8,7 +8,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from commands import ADMIN, FAILS, Cli, served
 from demos import ANSI
+from nursery import Forked
 from program import environment, until
 
 from gateway.cli.api import Api
@@ -195,10 +195,9 @@ def test_what_is_piped_is_neither_folded_nor_cut(cli: Cli) -> None:
 def on_a_terminal(cli: Cli, *words: str, keys: str = "") -> tuple[str, int]:
     """Run a command on a terminal, type `keys`, and return what was shown and its exit code."""
     keyboard, theirs = pty.openpty()
-    command = [sys.executable, "-m", "gateway", *words]
-    with subprocess.Popen(
-        command, env=environment(cli.variables) | {"COLUMNS": "80"}, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
+    env = environment(cli.variables) | {"COLUMNS": "80"}
+    files = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with Forked(["gateway", *words], cwd=Path.cwd(), env=env, **files) as process:
         os.close(theirs)
         os.write(keyboard, keys.encode())
         shown = b""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fleet import ready, started
+from fleet import forked, ready
 from postgres import Server
 from program import Program
 from scripted import Scripted
@@ -144,7 +144,7 @@ def gateways(
             program, *arguments = service["command"]
             assert program == "gateway"
             assert arguments[0] in main.commands
-            running[name] = stack.enter_context(started(folder, given, *arguments, name=name)), given
+            running[name] = stack.enter_context(forked(folder, given, *arguments, name=name)), given
         for program, _ in running.values():
             ready(program)
         yield net, running

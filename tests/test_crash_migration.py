@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -16,7 +17,7 @@ import psycopg
 import pytest
 from crashes import Scene, look
 from ledger import Ledger, Ledgers
-from nursery import Forked, Nursery
+from nursery import Forked
 from postgres import Server
 from program import environment, until
 from soak import Rounds
@@ -89,7 +90,7 @@ def left_behind(url: str, folder: Path) -> Shape:
 
 
 @pytest.fixture
-def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[[str], tuple[Forked, Path]]]:
+def start(tmp_path: Path) -> Iterator[Callable[[str], tuple[Forked, Path]]]:
     """Return what starts a gateway on a database, with nobody behind it."""
     running: list[Forked] = []
 
@@ -97,7 +98,9 @@ def start(nursery: Nursery, tmp_path: Path) -> Iterator[Callable[[str], tuple[Fo
         output = tmp_path / f"{len(running)}.log"
         given = {"GATEWAY_LISTEN": "127.0.0.1:0", "GATEWAY_DATABASE_URL": url, "LOG_LEVEL": "WARNING"}
         given |= {"SIMULATOR_URL": "http://127.0.0.1:9", "SIMULATOR_KEY": "k"}
-        running.append(nursery.start(["gateway", "serve"], tmp_path, environment(given), output))
+        with output.open("wb") as file:
+            more: Any = {"cwd": tmp_path, "env": environment(given), "stdout": file, "stderr": subprocess.STDOUT}
+            running.append(Forked(["gateway", "serve"], **more))
         return running[-1], output
 
     yield begin

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import gateways
 import pytest
-from fleet import ready, started
+from fleet import forked, ready
 from ledger import Ledgers
 from postgres import Server
 from program import Program, until
@@ -81,8 +81,8 @@ def crew(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         }
         store = Store(url, readers=1)
         stack.callback(store.close)
-        door = stack.enter_context(started(folder, given, "serve", "--no-dispatch", name="door"))
-        dispatchers = [stack.enter_context(started(folder, given, "dispatch", name=f"sends{n}")) for n in range(4)]
+        door = stack.enter_context(forked(folder, given, "serve", "--no-dispatch", name="door"))
+        dispatchers = [stack.enter_context(forked(folder, given, "dispatch", name=f"sends{n}")) for n in range(4)]
         for one in dispatchers:
             ready(one, " dispatching")
         network.webhook_url = f"{ready(door).url}/webhooks/flowroute/{gateways.TOKEN}"

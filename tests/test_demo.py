@@ -53,7 +53,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Place]:
     place = Place(tmp_path_factory.mktemp("demo"))
-    return place.play(), place
+    return place.start(), place
 
 
 def frames(output: str) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from fleet import ready, started
+from fleet import forked, ready, started
 from postgres import Server
 from program import Program, until
 from scripted import Scripted
@@ -45,7 +45,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     folder = tmp_path_factory.mktemp("two")
     with Network(key=KEY, receipts=True) as net:
         given = {"SIMULATOR_URL": net.url, "SIMULATOR_KEY": KEY, "GATEWAY_TN_CARRIER": "simulator"}
-        with started(folder, given, "serve", "--no-dispatch", name="front") as front:
+        with forked(folder, given, "serve", "--no-dispatch", name="front") as front:
             url = ready(front).url  # as a proxy's: both have to know it
             with started(folder, given | {"GATEWAY_PUBLIC_URL": url}, "dispatch", name="sender") as sender:
                 ready(sender, " dispatching")
@@ -92,7 +92,7 @@ def test_a_session_is_answered_when_the_other_process_has_heard_from_the_carrier
 
 def test_without_a_port_it_must_be_told_where_receipts_go(tmp_path: Path) -> None:
     given = {"SIMULATOR_URL": "http://127.0.0.1:9", "SIMULATOR_KEY": KEY}
-    with started(tmp_path, given, "dispatch") as program:
+    with forked(tmp_path, given, "dispatch") as program:
         assert program.running.wait(30) == 2
         assert "gateway: GATEWAY_PUBLIC_URL: " in program.output
         assert "Traceback" not in program.output
@@ -100,7 +100,7 @@ def test_without_a_port_it_must_be_told_where_receipts_go(tmp_path: Path) -> Non
 
 def test_who_sends_needs_the_same_doors_closed(tmp_path: Path) -> None:
     given = {"FLOWROUTE_ACCESS_KEY": "a", "FLOWROUTE_SECRET_KEY": "b", "GATEWAY_PUBLIC_URL": "https://mask.example.com"}
-    with started(tmp_path, given, "dispatch") as program:
+    with forked(tmp_path, given, "dispatch") as program:
         assert program.running.wait(30) == 2
         assert "GATEWAY_WEBHOOK_TOKEN: " in program.output
 

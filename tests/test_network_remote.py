@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from faces.standin import StandIn
 from gateway_simulator import Simulator, SimulatorSettings
+from nursery import Forked
 
 from gateway import (
     Callee,
@@ -49,8 +52,8 @@ class Remote:
     """A network in a process of its own, steered over HTTP."""
 
     def __init__(self, webhook: str) -> None:
-        command = [sys.executable, "-m", "gateway.testing.network", "--key", KEY, "--webhook", webhook]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = ["gateway.testing.network", "--key", KEY, "--webhook", webhook]
+        self.process = Forked(command, cwd=Path.cwd(), env=os.environ, stdout=subprocess.PIPE)
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip()
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from gateways import TOKEN, api, carrier_for, gateway, network
+from nursery import PIPE, Forked
 from program import until
 from scripted import Scripted
 
@@ -26,26 +25,24 @@ pytestmark = pytest.mark.slow
 
 MASK, ANN, BOB = "+12065550199", "+12065550101", "+12065550102"
 KEY = "a-long-random-key"
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Forked]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts `gateway serve` with the variables given and nothing else."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[Forked] = []
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("GATEWAY_", "FLOWROUTE_", "SIGNALWIRE_"))}
 
-    def begin(**variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "gateway", "serve"]
+    def begin(**variables: str) -> Forked:
         environment = kept | {"GATEWAY_LISTEN": "127.0.0.1:0"} | variables
-        pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=pipe, stderr=pipe))
+        running.append(Forked(["gateway", "serve"], cwd=tmp_path, env=environment, stdout=PIPE, stderr=PIPE))
         return running[-1]
 
     yield begin
     for process in running:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=20)
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def simulated() -> Iterator[tuple[Network, dict[str, str]]]:
         yield net, {"SIMULATOR_URL": net.url, "SIMULATOR_KEY": "simulator-key", "GATEWAY_TN_CARRIER": "simulator"}
 
 
-def ready(process: subprocess.Popen[str]) -> tuple[list[str], str]:
+def ready(process: Forked) -> tuple[list[str], str]:
     """Return the lines until the gateway is ready, and its URL."""
     lines = []
     assert process.stdout is not None
@@ -62,7 +59,7 @@ def ready(process: subprocess.Popen[str]) -> tuple[list[str], str]:
         lines.append(line.rstrip())
         if " ready on " in line:
             return lines, line.split()[-1]
-    raise AssertionError(process.communicate()[1])
+    raise AssertionError(process.communicate(timeout=20)[1])
 
 
 def call(url: str, body: bytes | None = None) -> str:

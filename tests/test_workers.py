@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from fleet import is_gone, ready, started, workers
+from fleet import forked, is_gone, ready, started, workers
 from invariants import broken
 from ledger import Ledgers
 from program import Program, install, until
@@ -207,7 +207,7 @@ def test_what_happens_while_a_worker_is_replaced_is_logged_once(fleet: Fleet) ->
 
 def test_a_stop_ends_every_process_and_loses_nothing_though_each_is_told_twice(tmp_path: Path) -> None:
     """An init system tells the whole group, and the parent tells its workers again: that is no second signal."""
-    with Network(key=KEY) as net, started(tmp_path, simulated(net), "serve") as program:
+    with Network(key=KEY) as net, forked(tmp_path, simulated(net), "serve") as program:
         ready(program)
         net.webhook_url = f"{program.url}/webhooks/simulator"
         open_session(program, MASK, ANN, BOB)
@@ -244,14 +244,14 @@ def refuses(host: str, port: int) -> bool:
 
 
 def test_workers_end_by_themselves_when_their_parent_was_killed(tmp_path: Path) -> None:
-    with Network(key=KEY) as net, started(tmp_path, simulated(net), "serve") as program:
+    with Network(key=KEY) as net, forked(tmp_path, simulated(net), "serve") as program:
         ready(program)
         program.running.kill()
         until(lambda: all(is_gone(pid) for pid in workers(program).values()), "they are gone")
 
 
 def test_a_second_signal_ends_all_of_them_though_a_send_hangs(tmp_path: Path) -> None:
-    with Network(key=KEY) as net, started(tmp_path, simulated(net), "serve") as program:
+    with Network(key=KEY) as net, forked(tmp_path, simulated(net), "serve") as program:
         ready(program)
         net.webhook_url = f"{program.url}/webhooks/simulator"
         open_session(program, MASK, ANN, BOB)
@@ -306,7 +306,7 @@ def register_carriers(register):
 def test_a_worker_that_cannot_start_ends_the_start_in_its_words(tmp_path: Path) -> None:
     install(tmp_path / "site", "shy", SHY)
     given = {"GATEWAY_WORKERS": "2", "SHY_KEY": "a-secret-of-shy", "PYTHONPATH": str(tmp_path / "site")}
-    with started(tmp_path, given, "serve") as program:
+    with forked(tmp_path, given, "serve") as program:
         assert program.running.wait(30) == 2
         assert "gateway: maskgate-shy fails with RuntimeError: a fault in the plugin" in program.output
         assert " ready on " not in program.output
@@ -316,7 +316,7 @@ def test_a_worker_that_cannot_start_ends_the_start_in_its_words(tmp_path: Path) 
 
 def test_what_is_wrong_with_the_settings_is_said_before_anything_is_forked(tmp_path: Path) -> None:
     given = {"GATEWAY_WORKERS": "2", "GATEWAY_LISTEN": "0.0.0.0:0", "FLOWROUTE_ACCESS_KEY": "a"}
-    with started(tmp_path, given, "serve") as program:
+    with forked(tmp_path, given, "serve") as program:
         assert program.running.wait(30) == 2
         assert "FLOWROUTE_SECRET_KEY: is missing" in program.output
         assert not workers(program)

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fleet import ready, started
+from fleet import forked, ready
+from nursery import Forked
 from program import Program, until
 
 from gateway import sessions
@@ -76,8 +76,8 @@ class Net:
 @contextmanager
 def network() -> Iterator[Net]:
     """Run the simulated network until the end of the block."""
-    command = [sys.executable, "-m", "gateway.testing.network", "--key", KEY]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = ["gateway.testing.network", "--key", KEY]
+    with Forked(command, cwd=Path.cwd(), env=os.environ, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield Net(process.stdout.readline().strip())
@@ -239,6 +239,6 @@ def town(folder: Path, database_url: str, *, serve: int, dispatch: int, pairs: i
         store = Store(database_url, readers=1)
         stack.callback(store.close)
         lanes = meet(store, pairs)
-        opened = Town(net, lanes, lambda *args, name: stack.enter_context(started(folder, given, *args, name=name)))
+        opened = Town(net, lanes, lambda *args, name: stack.enter_context(forked(folder, given, *args, name=name)))
         opened.open(serve, dispatch)
         yield opened

@@ -5,6 +5,7 @@ And who may wait for events half a minute, waits a moment only.
 
 from __future__ import annotations
 
+import gc
 import re
 from itertools import count
 
@@ -12,6 +13,9 @@ import schemathesis
 
 KEY = "Idempotency-Key"
 _numbers = count()
+
+gc.freeze()  # what was imported stays
+gc.set_threshold(10_000)
 
 
 @schemathesis.hook
