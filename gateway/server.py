@@ -83,7 +83,9 @@ class Gateway:
 
     def stop(self) -> None:
         """Take no more requests, finish those under way, let sends settle, close the store."""
-        self.dispatcher.feed.close()
+        if self.http is not None:
+            self.http.shut()
+        self.dispatcher.feed.close()  # whoever waits for events is answered, and asks no more
         if self.http is not None:
             self.http.stop()
         self._socket.close()

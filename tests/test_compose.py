@@ -23,8 +23,8 @@ from scripted import Scripted
 
 from gateway.cli import main
 from gateway.doors import closed_doors
+from gateway.http import FINISH
 from gateway.messages import InboundMessage
-from gateway.server import FINISH
 from gateway.settings import read_settings, settings_table
 from gateway.testing.network import Network, SimulatorFace
 

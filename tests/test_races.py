@@ -220,7 +220,7 @@ def test_texts_to_several_masks_do_not_wait_for_each_other(store: Store, race) -
         session = session_of()
         among = tuple(Leg(participant=p, mask=m, carrier="sim", position=i) for i, (p, m) in enumerate(people))
         store.write(lambda tx, of=session, legs=among: tx.insert_session(of, legs))
-    race(text("r1", ANN), text("r2", DAN), within="enqueue")
+    race(text("r1", ANN), text("r2", DAN), within="enqueue_soon")
     assert len(store.read(lambda tx: tx.query("SELECT id FROM outbox"))) == 4
 
 

@@ -19,7 +19,7 @@ from gateway.http.channel import Channel
 from gateway.http.threads import Threads
 from gateway.http.watch import Watch
 
-__all__ = ["BACKLOG", "HttpServer"]
+__all__ = ["BACKLOG", "FINISH", "HttpServer"]
 
 FINISH = 10.0  #: seconds that requests under way are given when the server stops
 BACKLOG = 1024
@@ -47,18 +47,23 @@ class HttpServer:
             ident=None,
         )
         self._server.channel_class = self._channel
-        self._stopping = threading.Event()
+        self._stopping, self._stopped = threading.Event(), False
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 
     def start(self) -> None:
         """Answer requests from now on."""
         self._thread.start()
 
+    def shut(self) -> None:
+        """Take nobody new from now on."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Take nobody new, finish the requests under way, close every connection. A second time does nothing."""
-        if self.is_stopping() or self._thread.ident is None:
+        self.shut()
+        if self._thread.ident is None or self._stopped:
             return
-        self._stopping.set()
+        self._stopped = True
         self._server.pull_trigger()
         self._thread.join()
         self._server.trigger.close()  # not before: the thread may have seen the end by itself

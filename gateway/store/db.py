@@ -82,11 +82,19 @@ class Unit:
     """What one unit of work sees: statements inside the transaction it is part of."""
 
     def __init__(
-        self, db: dataset.Database, run: Run, run_many: RunMany, *, words: Mapping[str, str], alone: bool
+        self,
+        db: dataset.Database,
+        run: Run,
+        run_many: RunMany,
+        *,
+        words: Mapping[str, str],
+        alone: bool,
+        grouped: bool = False,
     ) -> None:
         self._db = db
         self._run = run
         self._run_many = run_many
+        self._grouped = grouped  # others run in the same transaction
         self._soon: _Left = {}
         self._later: _Left = {}
         self.words = words  #: what a migration writes in braces, on this database
@@ -109,11 +117,15 @@ class Unit:
         return self._run(statement, params)
 
     def soon(self, statement: Statement, **params: Any) -> None:
-        """Run a statement before the next one that may see what it does, all of its kind in one go. It returns no rows.
+        """Run a statement before the next one that may see what it does. It returns no rows.
 
-        Kinds are run in the order in which the first of each was asked for.
+        Where units are grouped in one transaction, all of its kind in one go, the kinds in the order in which the first
+        of each was asked for. Else at once: others that run beside this one are held up by it.
         """
-        self._soon.setdefault(statement, []).append(params)
+        if self._grouped:
+            self._soon.setdefault(statement, []).append(params)
+        else:
+            self.run(statement, **params)
 
     def later(self, statement: Statement, **params: Any) -> None:
         """Run a statement at the end of the transaction, all of its kind in one go. It returns no rows.

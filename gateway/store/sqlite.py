@@ -152,7 +152,8 @@ class SqliteDatabase(Database[U]):
         try:
             with self._held.transaction():
                 begun = True
-                unit = self._unit(self._writer, *_runners(self._writer), words=WORDS["sqlite"], alone=True)
+                runners = _runners(self._writer)
+                unit = self._unit(self._writer, *runners, words=WORDS["sqlite"], alone=True, grouped=True)
                 results = [_work(ticket, unit) for ticket in group]
                 unit.catch_up()
         except BaseException as error:  # SystemExit too: it is the caller's, and must not end the writer
