@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError, NumberExists, StoreUnavailable
+from gateway.messages import Rate, Weight
+from gateway.records import Outgoing
 from gateway.store import Store, Tx, check, events, history
 
 
@@ -270,3 +272,50 @@ def test_what_is_left_for_later_is_written_in_few_statements(store: Store, state
     rows = store.read(lambda tx: tx.query(f"SELECT at FROM {table} ORDER BY at"))
     assert [row["at"] for row in rows] == list(range(count))
     assert len(said) == {1: 1, 3: 1, 4: 1, 16: 1, 21: 2, 100: 4}[count]
+
+
+def soon(said: str, recipient: str = "+12065550002"):
+    one = Outgoing(carrier="sim", mask="+12065550100", recipient=recipient, text=said)
+    return lambda tx: tx.enqueue_soon(one, now=1, validity_ms=1000, inbox=1)
+
+
+def texts(tx: Tx) -> list[str]:
+    return [row["text"] for row in tx.query("SELECT text FROM outbox ORDER BY id")]
+
+
+def test_texts_of_a_group_are_put_in_by_one_statement(store: Store) -> None:
+    said: list[str] = []
+    store._db._held._driver.set_trace_callback(said.append)
+    in_one_group(store, [soon(f"{n}", f"+1206555020{n}") for n in range(8)])
+    store._db._held._driver.set_trace_callback(None)
+    for table, rows in {"outbox": 8, "lanes": 8, "paces": 1}.items():
+        assert len([one for one in said if one.startswith(f"INSERT INTO {table} ")]) == 1
+        assert len(store.read(lambda tx, of=table: tx.query(f"SELECT * FROM {of}"))) == rows
+
+
+def test_what_a_unit_put_in_is_there_for_whoever_looks_in_the_same_transaction(store: Store) -> None:
+    def unit(tx: Tx) -> tuple[list[str], list[str]]:
+        soon("first")(tx)
+        claimed = tx.claim("sim", "me", rate=Rate(per_number=None), weigh=lambda one: Weight(), room=9, now=2)
+        soon("second")(tx)
+        seen = texts(tx)
+        soon("third")(tx)
+        return [one.text for one in claimed], seen
+
+    assert store.write(unit) == (["first"], ["first", "second"])
+    assert store.read(texts) == ["first", "second", "third"]
+
+
+def test_what_is_put_in_soon_is_put_in_before_what_is_put_in_at_once(store: Store) -> None:
+    def unit(tx: Tx) -> None:
+        soon("first")(tx)
+        one = Outgoing(carrier="sim", mask="+12065550100", recipient="+12065550002", text="second")
+        tx.enqueue(one, now=1, validity_ms=1000)
+
+    store.write(unit)
+    assert store.read(texts) == ["first", "second"]
+
+
+def test_texts_beside_a_unit_that_fails_are_put_in_once(store: Store) -> None:
+    in_one_group(store, [soon("a"), lambda tx: 1 // 0, soon("b")])
+    assert sorted(store.read(texts)) == ["a", "b"]
