@@ -255,3 +255,16 @@ def test_a_transaction_is_one_sync_of_the_log(tmp_path: Path) -> None:
         pytest.skip("strace may not trace here")
     between = calls.read_text().partition("begins")[2].partition("is over")[0]
     assert re.findall(r"f(?:data)?sync\(\d+<.*/([^/>]+)>", between) == ["gateway.db-wal"] * 5
+
+
+#: Which may run while texts are still to be put in, though they look at the same table: what is only just put in has no
+#: reference at its carrier, and was not sent.
+OF_WHAT_WAS_SENT = {"outbox.receipt_for", "outbox.set_state"}
+
+
+def test_what_runs_before_texts_are_put_in_does_not_look_where_they_are_put() -> None:
+    aside = {name: statement.sqlite for statement, name in NAMES.items() if statement.aside}
+    looks = {name for name, sql in aside.items() if re.search(r"\b(outbox|lanes|paces)\b", sql)}
+    assert looks == OF_WHAT_WAS_SENT
+    assert "state = 'sent'" in aside["outbox.set_state"]
+    assert "carrier_ref <> ''" in aside["outbox.receipt_for"]
