@@ -9,7 +9,7 @@ import pytest
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus, Rate, Weight
 from gateway.records import Kind, Message, MessageState, Outcome, Outgoing
-from gateway.store import NEVER, Store
+from gateway.store import NEVER, Store, Tx
 
 pytestmark = pytest.mark.both_databases
 
@@ -118,6 +118,41 @@ def test_an_account_sends_no_faster_than_its_rate_over_all_its_numbers(store: St
     rate = Rate(per_number=None, per_account=5)
     times = [now for now in range(0, 1000, 50) for m in claim(store, now=now, rate=rate) if settle(store, m) is None]
     assert times == [0, 200, 400, 600]
+
+
+@pytest.mark.parametrize(
+    "rate", [Rate(per_number=None, per_account=200), Rate(per_number=200)], ids=["account", "number"]
+)
+def test_a_fast_pace_is_reached_and_kept_by_who_claims_now_and_then(store: Store, rate: Rate) -> None:
+    masks = 30 if rate.per_account else 1
+    store.write(lambda tx: [_put(tx, i % masks, i) for i in range(250)])
+    counts = [len(claim(store, now=now, rate=rate)) for now in range(10_000, 11_000, 15)]
+    assert counts[0] == 4  # 20 ms worth, after whatever pause
+    assert set(counts[1:]) == {3}  # and then what fell due since
+    assert len(claim(store, now=15_000, rate=rate)) == 4
+
+
+def test_an_account_that_was_held_back_begins_with_one(store: Store) -> None:
+    store.write(lambda tx: [_put(tx, i, i) for i in range(30)])
+    rate = Rate(per_account=200)
+    assert len(claim(store, now=6_000, rate=rate)) == 4
+    store.write(lambda tx: tx.hold_back_account("sim", 7_000))
+    counts = [len(claim(store, now=now, rate=rate)) for now in (6_999, 7_000, 7_001, 7_005, 7_015)]
+    assert counts == [0, 1, 0, 1, 2]
+
+
+def test_a_clock_that_is_set_gives_an_account_no_credit(store: Store) -> None:
+    store.write(lambda tx: [_put(tx, i, i) for i in range(40)])
+    rate = Rate(per_number=None, per_account=200)
+    assert len(claim(store, now=HOUR, rate=rate)) == 4
+    store.write(lambda tx: tx.set_back(1_000))
+    assert [len(claim(store, now=now, rate=rate)) for now in (1_000, 1_001, 1_005)] == [1, 0, 1]
+    assert [len(claim(store, now=now, rate=rate)) for now in (HOUR, HOUR + 1, HOUR + 10)] == [4, 0, 2]
+
+
+def _put(tx: Tx, mask: int, recipient: int) -> int:
+    to = Outgoing(carrier="sim", mask=f"+1206555{mask:04}", recipient=f"+1206556{recipient:04}", text="x")
+    return tx.enqueue(to, now=0, validity_ms=4 * HOUR)
 
 
 def test_one_busy_number_does_not_starve_the_others(store: Store) -> None:

@@ -4,8 +4,7 @@ So many texts are brought as fast as they are answered, and the clock stops when
 lane one waits for the other: with few lanes, what the carrier takes is what a text takes. CPU and memory are those of
 the gateway's processes; the carrier and whoever brings the webhooks run beside them, on the same cores.
 
-SignalWire's pace is each number's own. Flowroute's is its account's, so that a text is claimed only when the one before
-it has left a moment ago: one for each turn of the dispatcher, however high the rate is set.
+SignalWire's pace is each number's own, Flowroute's its account's; both are set so high that nothing waits for them.
 """
 
 from __future__ import annotations
