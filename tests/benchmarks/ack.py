@@ -27,8 +27,9 @@ from benchmarks.stage import (
     Json,
     Running,
     Town,
+    add_gateways,
     add_options,
-    gateway,
+    gateways,
     load,
     run,
     write_requests,
@@ -60,11 +61,11 @@ class Target:
 
     def ask(self, *options: str) -> Json:
         """Make load while everybody else stands still, and return what came of it."""
-        cpu, left = cpu_s(self.server.pid), self._left()
-        begin = partial(os.killpg, self.server.pid, signal.SIGCONT)
-        one = load(self.requests, self.server.url, "--skip", str(self.used), *options, begin=begin)
-        os.killpg(self.server.pid, signal.SIGSTOP)
-        self.cpu_s += cpu_s(self.server.pid) - cpu
+        cpu, left = cpu_s(*self.server.pids), self._left()
+        begin = partial(_signal, self.server, signal.SIGCONT)
+        one = load(self.requests, self.server.urls, "--skip", str(self.used), *options, begin=begin)
+        _signal(self.server, signal.SIGSTOP)
+        self.cpu_s += cpu_s(*self.server.pids) - cpu
         self.left += self._left() - left
         self.seconds += one["seconds"]
         self.answered += one["answered"]
@@ -79,6 +80,11 @@ class Target:
 
     def _left(self) -> int:
         return int(self.taker.ask("/taken")["taken"]) if self.taker else 0
+
+
+def _signal(server: Running | Town, number: signal.Signals) -> None:
+    for pid in server.pids:
+        os.killpg(pid, number)
 
 
 def texts(given: Sequence[str]) -> Section:
@@ -117,6 +123,7 @@ def _arguments(name: str, given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--only", default="", help="only what has this in its name, such as `flowroute` or `sending`")
     add_options(parser)
+    add_gateways(parser)
     return parser.parse_args(given)
 
 
@@ -147,9 +154,9 @@ class _Targets:
         folder = self._folder / f"{next(self._folders)}"
         command = ["serve"] if taker else ["serve", "--no-dispatch"]
         at = taker.url if taker else NOBODY
-        town = self._stack.enter_context(gateway(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
+        town = self._stack.enter_context(gateways(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
         requests = write_requests(folder / "requests", kind, town.lanes, self._many)
-        os.killpg(town.pid, signal.SIGSTOP)
+        _signal(town, signal.SIGSTOP)
         aimed = aim if self._asked.database == "sqlite" else None  # what was asked for is of SQLite
         return Target(kind if "call" in kind else f"{kind}, {how}", town, requests, aimed, taker)
 
@@ -165,7 +172,7 @@ def _figures(target: Target, half: Json, bare: Target) -> list[Figure]:
     at_half = f"p50 {half['p50_ms']:.1f}, p99 {half['p99_ms']:.1f} ms"
     aims = (target.aim.on(round(ratio, 2)), PROMPT.on(round(half["p99_ms"], 1))) if target.aim else ("", "")
     return [
-        Figure(target.name, found, ratio, cpu_ms, peak_mb(target.server.pid), aims[0]),
+        Figure(target.name, found, ratio, cpu_ms, peak_mb(*target.server.pids), aims[0]),
         Figure("— how soon, at full load", full),
         Figure("— how soon, at half of that", at_half, aim=aims[1]),
     ]

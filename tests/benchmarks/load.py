@@ -1,10 +1,11 @@
 """Load from a process of its own: requests that are ready made, over as many connections as asked for.
 
-    python load.py REQUESTS http://127.0.0.1:8000 --connections 16 --seconds 5 [--rate 500] [--fresh] [--skip 1000]
+    python load.py REQUESTS URL [URL …] --connections 16 --seconds 5 [--rate 500] [--fresh] [--skip 1000]
 
 REQUESTS is a file of requests, each a JSON object `{"path": …, "headers": {…}, "body": …}` on a line of its own. Each
 is sent once, the next one on whichever connection is free; when all are used up, the load ends. With `--rate` they
-leave at that many a second, and how long one took counts from when it should have left. Says when it is ready, begins
+leave at that many a second, and how long one took counts from when it should have left. Of several URLs each has its
+share of the connections. Says when it is ready, begins
 when it reads a line, and prints one JSON object.
 """
 
@@ -18,10 +19,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 from urllib.parse import urlsplit
+
+Place = tuple[str, int]  #: host and port
 
 
 @dataclass
@@ -92,11 +96,12 @@ def _written(request: dict[str, Any], host: str, fresh: bool) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def run(requests: list[bytes], place: tuple[str, int], options: argparse.Namespace) -> dict[str, Any]:
+async def run(requests: list[bytes], places: list[Place], options: argparse.Namespace) -> dict[str, Any]:
     """Send until the time is over or all are sent."""
     tally, began_at, begun = Tally(), time(), perf_counter()
     work = _due(requests, begun, options)
-    await asyncio.gather(*(_talk(work, tally, place, options.fresh) for _ in range(options.connections)))
+    turns = islice(cycle(places), options.connections)
+    await asyncio.gather(*(_talk(work, tally, place, options.fresh) for place in turns))
     took = perf_counter() - begun
     return {
         "began_at": began_at,
@@ -119,7 +124,7 @@ def _due(requests: list[bytes], begun: float, options: argparse.Namespace) -> It
         yield at, request
 
 
-async def _talk(work: Iterator[tuple[float, bytes]], tally: Tally, place: tuple[str, int], fresh: bool) -> None:
+async def _talk(work: Iterator[tuple[float, bytes]], tally: Tally, place: Place, fresh: bool) -> None:
     talk: Talk | None = None
     for at, request in work:
         if (wait := at - perf_counter()) > 0:
@@ -140,21 +145,21 @@ def main() -> None:
     """Read the arguments, make the load, print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("requests", type=Path)
-    parser.add_argument("url")
+    parser.add_argument("urls", nargs="+")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second; 0: as fast as they are answered")
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
     parser.add_argument("--skip", type=int, default=0, help="requests of the file that were used before")
     options = parser.parse_args()
-    url = urlsplit(options.url)
-    place = (str(url.hostname), int(url.port or 80))
-    requests = written(options.requests, url.netloc, fresh=options.fresh, skip=options.skip)
+    urls = [urlsplit(url) for url in options.urls]
+    places = [(str(url.hostname), int(url.port or 80)) for url in urls]
+    requests = written(options.requests, urls[0].netloc, fresh=options.fresh, skip=options.skip)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     with suppress(KeyboardInterrupt):
-        json.dump(asyncio.run(run(requests, place, options)), sys.stdout)
+        json.dump(asyncio.run(run(requests, places, options)), sys.stdout)
 
 
 if __name__ == "__main__":
