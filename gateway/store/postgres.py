@@ -137,8 +137,6 @@ class PostgresDatabase(Database[U]):
         outer, ours[me] = ours.get(me), connection
         try:
             yield connection.info[PIPELINE]
-            if connection.in_transaction():  # as SQLAlchemy sees it, once it has run a statement
-                connection.commit()
             self._give_back(connection)
         except BaseException:
             self._let_go(connection)
@@ -182,7 +180,7 @@ class PostgresDatabase(Database[U]):
 
     def _unavailable(self, error: Exception, attempt: _Attempt) -> StoreUnavailable:
         words = f"the database did not answer: {_in_words(error)}"
-        if attempt.committing:
+        if attempt.committing and _is_lost(error):  # else the server itself has said that nothing was
             words += "; whether the last transaction was kept is not known"
         if not attempt.begun and _is_lost(error):
             self._down_until, self._down_because = monotonic() + GATE, words
