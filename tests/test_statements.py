@@ -155,7 +155,7 @@ class Sends:
         return claims, settles
 
     def trips(self, side: Side, many: int, folder: Path) -> tuple[int, int]:
-        """Return the round trips of the turn that claims so many texts which came in, and of that which settles them."""
+        """Return the round trips of the turn that claims so many texts that came in, and of that which settles them."""
         claims = round_trips(side, self._dispatcher.turn, folder)
         until(lambda: self._dispatcher._answers.qsize() == many, "all were tried")
         return claims, round_trips(side, self._dispatcher.turn, folder)

@@ -135,13 +135,12 @@ class Running:
 def run(program: str, *options: str) -> Iterator[Running]:
     """Run a program of this folder until the end of the block."""
     command = [sys.executable, str(HERE / program), *options]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        assert running.stdout is not None
-        yield Running(running.stdout.readline().split()[-1], running.pid)
-    finally:
-        running.kill()
-        running.wait(30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        try:
+            assert running.stdout is not None
+            yield Running(running.stdout.readline().split()[-1], running.pid)
+        finally:
+            running.kill()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
