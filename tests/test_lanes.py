@@ -174,6 +174,23 @@ def test_the_next_look_is_when_something_is_due(store: Store) -> None:
     assert store.read(lambda tx: tx.next_due("sim")) == 510  # half a second after the last
 
 
+def test_the_next_look_after_a_claim_is_when_another_lane_is_due(store: Store) -> None:
+    enqueue(store, "tried", to=ANN)
+    settle(store, claim(store)[0], MessageState.QUEUED, due_at=500)
+    enqueue(store, "new", to=BOB)
+    assert texts(claim(store)) == ["new"]
+    assert store.read(lambda tx: tx.next_due("sim")) == 500
+    assert texts(claim(store, now=500)) == ["tried"]
+
+
+def test_a_lane_whose_text_was_taken_back_goes(store: Store) -> None:
+    id = enqueue(store, "taken back")
+    enqueue(store, "stays", to=ANN)
+    assert store.write(lambda tx: tx.cancel(id, "the wish of its sender", 0))
+    assert texts(claim(store)) == ["stays"]
+    assert [row["recipient"] for row in store.read(lambda tx: tx.query("SELECT recipient FROM lanes"))] == [ANN]
+
+
 def test_a_number_held_back_waits_and_the_others_do_not(store: Store) -> None:
     enqueue(store, "held")
     enqueue(store, "free", mask=OTHER_MASK)
