@@ -58,9 +58,8 @@ _CLAIM_LANE = Statement(
 )
 #: To be looked at next when a lane is due, not before `:at`; never, where none is free.
 _SET_PACE = Statement(
-    "UPDATE paces SET free_us = :free_us, next_at = COALESCE((SELECT CASE WHEN l.due_at > :at THEN l.due_at ELSE :at "
-    "END FROM (SELECT MIN(due_at) AS due_at FROM lanes WHERE mask = :mask AND owner = '') l "
-    "WHERE l.due_at IS NOT NULL), :never) WHERE name = :mask"
+    "UPDATE paces SET free_us = :free_us, next_at = COALESCE((SELECT CASE WHEN due_at > :at THEN due_at ELSE :at END "
+    "FROM lanes WHERE mask = :mask AND owner = '' ORDER BY due_at LIMIT 1), :never) WHERE name = :mask"
 )
 LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
 _SETTLE = Statement(

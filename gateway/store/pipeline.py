@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-import psycopg
-from psycopg import errors, pq
-from psycopg.adapt import PyFormat, Transformer
-
 from gateway.store.db import Row, Statement
+
+try:
+    import psycopg
+    from psycopg import errors, pq
+    from psycopg.adapt import PyFormat, Transformer
+except ImportError:  # said in words where somebody wants it: postgres.py
+    pass
 
 MOST_WAITING = 128  #: statements that wait to be sent
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _ANSWERS = re.compile(r"\s*SELECT\b|.*\bRETURNING\b", re.DOTALL)
 _PLAN_IS_STALE = "0A000"  #: SQLSTATE; of a newer gateway's migration
-
-#: What libpq calls a transaction that takes a ROLLBACK.
-_OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
-_DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.PIPELINE_SYNC)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -120,7 +119,7 @@ class Pipeline:
         self._waiting.clear()
         if self._pg.pipeline_status != pq.PipelineStatus.OFF:
             return False  # it was left in the middle of an exchange
-        if self._pg.transaction_status in _OPEN:
+        if self._pg.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
             self._pg.exec_(b"ROLLBACK")
         if self._is_stale:
             self._pg.exec_(b"DEALLOCATE ALL")
@@ -186,7 +185,7 @@ class Pipeline:
 
 def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
     """Return a result that is none of an error. Raises `psycopg.Error`: without SQLSTATE where the server is gone."""
-    if result.status in _DONE:
+    if result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         return result
     if result.error_field(pq.DiagnosticField.SQLSTATE):
         raise errors.error_from_result(result)
