@@ -39,7 +39,10 @@ class OptOut(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """How fast a carrier may be sent to, in parts per second (`carriers.md` 7)."""
+    """How fast a carrier may be sent to, in parts per second (`carriers.md` 7).
+
+    At more than 50 a second, as many as in 20 ms may leave at once; up to that, each has its time for itself.
+    """
 
     per_number: float | None = 1.0  #: for one sending number; None: unlimited
     per_account: float | None = None  #: for the whole account; None: unlimited

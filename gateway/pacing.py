@@ -9,6 +9,9 @@ _GSM7 = frozenset(
 )
 _GSM7_EXTENDED = frozenset("^{}\\[~]|€\f")
 
+#: µs that whoever sends may come late and lose nothing: it comes now and then, and claims what fell due since.
+SLACK_US = 20_000
+
 #: (characters in a text of one part, characters in each of several), by encoding
 STANDARD = {"gsm7": (160, 153), "ucs2": (70, 67)}
 
@@ -42,8 +45,12 @@ def _width(char: str, kind: str) -> int:
 def after(free_at: int, now: int, weight: float, rate: float | None) -> int:
     """Return when the next message may leave (µs), if one of `weight` leaves now (µs) at `rate` per second.
 
-    `free_at` is what this function returned for the message before; 0 for the first.
+    `free_at` is what this function returned for the message before; 0 for the first. A message that takes less than
+    `SLACK_US` may leave as if up to so much earlier, less what it takes itself: over any time, no more leaves than in
+    `SLACK_US` more of it, and after a pause no more at once than in `SLACK_US`. One that takes as much or more has its
+    time for itself.
     """
     if rate is None:
         return free_at
-    return max(free_at, now) + round(weight * 1_000_000 / rate)
+    takes = round(weight * 1_000_000 / rate)
+    return max(free_at, now - max(0, SLACK_US - takes)) + takes

@@ -128,6 +128,7 @@ def test_an_event_whose_id_comes_before_one_that_is_logged_already_is_logged_too
     def slow(tx: Tx) -> None:
         opened("slow")(tx)
         tx.catch_up()
+        tx.query("SELECT 1")  # which waits until PostgreSQL has done all before it
         written.set()
         assert go_on.wait(10)
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.messages import DeliveryReceipt, DeliveryStatus, Rate, Weight
 from gateway.records import Kind, Message, MessageState, Outcome, Outgoing
-from gateway.store import NEVER, Store
+from gateway.store import NEVER, Store, Tx
 
 pytestmark = pytest.mark.both_databases
 
@@ -120,6 +120,41 @@ def test_an_account_sends_no_faster_than_its_rate_over_all_its_numbers(store: St
     assert times == [0, 200, 400, 600]
 
 
+@pytest.mark.parametrize(
+    "rate", [Rate(per_number=None, per_account=200), Rate(per_number=200)], ids=["account", "number"]
+)
+def test_a_fast_pace_is_reached_and_kept_by_who_claims_now_and_then(store: Store, rate: Rate) -> None:
+    masks = 30 if rate.per_account else 1
+    store.write(lambda tx: [_put(tx, i % masks, i) for i in range(250)])
+    counts = [len(claim(store, now=now, rate=rate)) for now in range(10_000, 11_000, 15)]
+    assert counts[0] == 4  # 20 ms worth, after whatever pause
+    assert set(counts[1:]) == {3}  # and then what fell due since
+    assert len(claim(store, now=15_000, rate=rate)) == 4
+
+
+def test_an_account_that_was_held_back_begins_with_one(store: Store) -> None:
+    store.write(lambda tx: [_put(tx, i, i) for i in range(30)])
+    rate = Rate(per_account=200)
+    assert len(claim(store, now=6_000, rate=rate)) == 4
+    store.write(lambda tx: tx.hold_back_account("sim", 7_000))
+    counts = [len(claim(store, now=now, rate=rate)) for now in (6_999, 7_000, 7_001, 7_005, 7_015)]
+    assert counts == [0, 1, 0, 1, 2]
+
+
+def test_a_clock_that_is_set_gives_an_account_no_credit(store: Store) -> None:
+    store.write(lambda tx: [_put(tx, i, i) for i in range(40)])
+    rate = Rate(per_number=None, per_account=200)
+    assert len(claim(store, now=HOUR, rate=rate)) == 4
+    store.write(lambda tx: tx.set_back(1_000))
+    assert [len(claim(store, now=now, rate=rate)) for now in (1_000, 1_001, 1_005)] == [1, 0, 1]
+    assert [len(claim(store, now=now, rate=rate)) for now in (HOUR, HOUR + 1, HOUR + 10)] == [4, 0, 2]
+
+
+def _put(tx: Tx, mask: int, recipient: int) -> int:
+    to = Outgoing(carrier="sim", mask=f"+1206555{mask:04}", recipient=f"+1206556{recipient:04}", text="x")
+    return tx.enqueue(to, now=0, validity_ms=4 * HOUR)
+
+
 def test_one_busy_number_does_not_starve_the_others(store: Store) -> None:
     for i in range(200):
         enqueue(store, "busy", to=f"+1206556{i:04}")
@@ -137,6 +172,23 @@ def test_the_next_look_is_when_something_is_due(store: Store) -> None:
     assert store.read(lambda tx: tx.next_due("sim")) in (100, 510)
     claim(store, now=100, rate=Rate(per_number=2))
     assert store.read(lambda tx: tx.next_due("sim")) == 510  # half a second after the last
+
+
+def test_the_next_look_after_a_claim_is_when_another_lane_is_due(store: Store) -> None:
+    enqueue(store, "tried", to=ANN)
+    settle(store, claim(store)[0], MessageState.QUEUED, due_at=500)
+    enqueue(store, "new", to=BOB)
+    assert texts(claim(store)) == ["new"]
+    assert store.read(lambda tx: tx.next_due("sim")) == 500
+    assert texts(claim(store, now=500)) == ["tried"]
+
+
+def test_a_lane_whose_text_was_taken_back_goes(store: Store) -> None:
+    id = enqueue(store, "taken back")
+    enqueue(store, "stays", to=ANN)
+    assert store.write(lambda tx: tx.cancel(id, "the wish of its sender", 0))
+    assert texts(claim(store)) == ["stays"]
+    assert [row["recipient"] for row in store.read(lambda tx: tx.query("SELECT recipient FROM lanes"))] == [ANN]
 
 
 def test_a_number_held_back_waits_and_the_others_do_not(store: Store) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import gateways
 import pytest
 from minutes import Lane, Minutes, minutes
 from program import until
+from scripted import Scripted
 
 from gateway import pacing
-from gateway.messages import OutboundMessage, Weight
+from gateway.desk import Ask, Desk, turn
+from gateway.messages import OutboundMessage, Rate, Weight
+from gateway.records import Outcome, Outgoing
+from gateway.retry import Attempt
 from gateway.store import Store, Tx
 from gateway.testing.network import Fault, Network
 
@@ -76,6 +83,111 @@ def test_a_text_weighs_its_parts(text: str, standard: int, flowroute: int) -> No
     weights = {name: gateways.carrier_for(nowhere, name).weigh(message) for name in ("signalwire", "flowroute")}
     assert weights["signalwire"] == Weight(number=standard, account=standard)
     assert weights["flowroute"] == Weight(number=flowroute, account=1)
+
+
+# --- pace -------------------------------------------------------------------------------------------------
+
+
+def burst(times: Sequence[int], rate: float) -> float:
+    """Return how many more left, in whatever time it was the most, than `rate` a second; `times` in ms."""
+    most, found = -math.inf, -math.inf
+    for n, at in enumerate(times):
+        most = max(most, rate * at / 1000 - n)
+        found = max(found, most + n + 1 - rate * at / 1000)
+    return found
+
+
+def allowed(rate: float) -> float:
+    """Return how many may leave at once: the first of all, or as many as in 20 ms."""
+    return max(1, rate * 0.02) + 0.01  # a time is rounded to a µs
+
+
+def leave(rate: float, looks: Iterable[int], weight: float = 1) -> list[int]:
+    """Return when texts leave, of which there are always more, where somebody looks at these times (ms)."""
+    times, free_us = [], 0
+    for now in looks:
+        while free_us <= now * 1000:
+            free_us = pacing.after(free_us, now * 1000, weight, rate)
+            times.append(now)
+    return times
+
+
+RATES = [0.5, 1, 4, 5, 49, 50, 51, 75, 100, 333, 500, 1000, 20_000]
+
+
+@pytest.mark.parametrize("every", [1, 3, 10, 19, 64, 250], ids="looked at every {} ms".format)
+@pytest.mark.parametrize("rate", RATES, ids="{} a second".format)
+def test_a_pace_is_kept_over_any_time_and_reached_by_who_looks_often_enough(rate: float, every: int) -> None:
+    times = leave(rate, range(0, 4000, every))
+    assert burst(times, rate) <= allowed(rate)
+    if rate > 50 and every <= 20 - 1000 / rate:
+        assert len(times) >= rate * 4 * 0.99
+
+
+@pytest.mark.parametrize("rate", RATES, ids="{} a second".format)
+def test_a_pause_gives_no_more_than_20_ms_worth_at_once(rate: float) -> None:
+    hour = 3_600_000
+    times = leave(rate, [0, hour, hour + 1, hour + 2, hour + 7, 2 * hour])
+    assert burst(times, rate) <= allowed(rate)
+    assert times.count(hour) == max(1, int(rate * 0.02))
+
+
+@pytest.mark.parametrize("rate", [4, 5, 50], ids="{} a second".format)
+def test_at_up_to_50_a_second_no_two_leave_within_the_time_of_one_however_late_somebody_looks(rate: int) -> None:
+    times = leave(rate, [0, 1, 199, 200, 201, 390, 401, 409, 410, 3_000, 3_001, 3_020, 3_200, 9_999, 10_000])
+    assert min(then - first for first, then in pairwise(times)) >= 1000 / rate
+
+
+def test_a_text_that_takes_a_second_has_it_for_itself_at_any_rate() -> None:
+    """Flowroute takes a picture message a second, whatever it takes of others."""
+    hour = 3_600_000
+    assert leave(500, [0, hour, hour + 982, hour + 999, hour + 1000, hour + 1999], weight=500) == [0, hour, hour + 1000]
+    assert leave(100, [0, hour, hour + 29, hour + 30], weight=3) == [0, hour, hour + 30]
+
+
+class Ticking:
+    """A clock that is later each time it is read, from whatever thread."""
+
+    def __init__(self, ms: int) -> None:
+        self._ms, self._now, self._lock = ms, 1_000_000, threading.Lock()
+
+    def __call__(self) -> int:
+        with self._lock:
+            self._now += self._ms
+            return self._now
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("rate", [5, 400], ids="{} a second".format)
+def test_two_dispatchers_together_keep_the_pace_of_their_account(store: Store, rate: int) -> None:
+    people, clock, looks = 300, Ticking(4), 60
+    store.write(lambda tx: [_enqueue(tx, n) for n in range(people)])
+
+    def look(owner: str) -> None:
+        carrier = Scripted(name="sim")
+        carrier.rate = Rate(per_number=None, per_account=rate)  # type: ignore[misc]
+        desk = Desk(carrier, people)
+        for _ in range(looks):
+            asks = {"sim": Ask(desk=desk, room=people)}
+            store.write(lambda tx, asks=asks: turn(tx, owner, (), asks, _never_judged, clock), shared=True)
+        desk.pool.shutdown()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(look, ["one", "another"]))
+    tried = "SELECT first_tried_at AS at FROM outbox WHERE first_tried_at IS NOT NULL ORDER BY first_tried_at"
+    times = [row["at"] for row in store.read(lambda tx: tx.query(tried))]
+    assert burst(times, rate) <= allowed(rate)
+    assert len(times) >= rate * (times[-1] - times[0]) / 1000
+    assert times[-1] > 1_000_000 + 4 * looks  # nobody was kept from it
+
+
+def _enqueue(tx: Tx, n: int) -> int:
+    to = Outgoing(carrier="sim", mask=f"+1206556{n % 7:04}", recipient=f"+1206555{n:04}", text="x")
+    return tx.enqueue(to, now=0, validity_ms=1 << 40)
+
+
+def _never_judged(one: Attempt, carrier_is_out: bool, now: int) -> Outcome:
+    raise AssertionError("nothing came back")
 
 
 # --- 429 --------------------------------------------------------------------------------------------------

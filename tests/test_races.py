@@ -64,17 +64,18 @@ def race(store: Store, postgres: Server) -> Iterator[Callable[..., tuple[Future[
             worked, over = threading.Event(), threading.Event()
             pids: list[int] = []
 
-            def meet() -> None:
+            def meet(tx: Tx) -> None:
+                tx.query("SELECT 1")  # which waits until the server has done all that was asked before
                 worked.set()
                 over.wait(20)
 
             def hold(tx: Tx) -> Any:
                 pids.append(tx.query("SELECT pg_backend_pid() AS pid")[0]["pid"])
                 if within:
-                    setattr(tx, within, followed_by(meet, getattr(tx, within)))
+                    setattr(tx, within, followed_by(lambda: meet(tx), getattr(tx, within)))
                     return first(tx)
                 result = first(tx)
-                meet()
+                meet(tx)
                 return result
 
             def come(tx: Tx) -> Any:

@@ -29,7 +29,7 @@ DOORS = {
     "phonenumbers": ["gateway/numbers.py"],
     "pluggy": ["gateway/hookspecs.py", "gateway/plugins.py"],
     "prometheus_client": ["gateway/web/ops.py"],
-    "psycopg": ["gateway/store/postgres.py"],
+    "psycopg": ["gateway/store/postgres.py", "gateway/store/pipeline.py"],
     "pydantic": [
         "gateway/settings.py",
         "gateway/keys.py",

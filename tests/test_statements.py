@@ -14,8 +14,9 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,12 @@ class Sends:
             self._dispatcher.turn()
         return claims, settles
 
+    def trips(self, side: Side, many: int, folder: Path) -> tuple[int, int]:
+        """Return the round trips of the turn that claims so many texts that came in, and of that which settles them."""
+        claims = round_trips(side, self._dispatcher.turn, folder)
+        until(lambda: self._dispatcher._answers.qsize() == many, "all were tried")
+        return claims, round_trips(side, self._dispatcher.turn, folder)
+
     def stop(self) -> None:
         """End the threads that send."""
         self._dispatcher.stop()
@@ -203,6 +210,37 @@ def test_the_statements_of_a_call_are_those_of_the_page(side: Side, ran: list[st
         route = side.store.write(lambda tx: turns.call(tx, line, call))
     assert isinstance(route, Connect)
     as_on_the_page(came, "A call comes in", side)
+
+
+# --- round trips ----------------------------------------------------------------------------------------
+
+
+def round_trips(side: Side, work: Callable[[], object], folder: Path) -> int:
+    """Return how often this thread waited for PostgreSQL's answer, by what went over the wire."""
+    [connection] = side.store._db._free  # type: ignore[attr-defined]
+    said = folder / "said"
+    with said.open("w") as file:
+        connection.connection.driver_connection.pgconn.trace(file.fileno())
+        work()
+        connection.connection.driver_connection.pgconn.untrace()
+    ways = [line.split("\t")[1] for line in said.read_text().splitlines()]
+    return sum(way == "F" and then == "B" for way, then in pairwise(ways))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_round_trips_of_a_text_are_those_of_the_page(side: Side, tmp_path: Path) -> None:
+    lanes = iter(meet(side.store, TEXTS + 2, "flowroute")[::2])
+    sends, found = Sends(side), {}
+    for many in (1, 1, TEXTS):  # what is prepared the first time is prepared
+        for lane in islice(lanes, many):
+            webhook = FACE.message(WEBHOOK, text(lane))
+            came = round_trips(side, lambda webhook=webhook: side.post(webhook), tmp_path)
+        found[many] = came, *sends.trips(side, many, tmp_path)
+    sends.stop()
+    (came, claims, settles), (_, more_claims, more_settles) = found[1], found[TEXTS]
+    each = came, (more_claims - claims) / (TEXTS - 1), (more_settles - settles) / (TEXTS - 1)
+    [row] = re.findall(r"^\| round trips \| (.*) \|$", PAGE, re.MULTILINE)
+    assert each == tuple(map(int, re.findall(r"\b\d+\b", row)))
 
 
 # --- that nothing goes by those names -------------------------------------------------------------------

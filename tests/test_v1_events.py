@@ -45,6 +45,7 @@ def open_unit(store: Store, kind: str, began: threading.Event, go_on: threading.
     def work(tx: Tx) -> None:
         tx.add_event(kind, 1)
         tx.catch_up()
+        tx.query("SELECT 1")  # which waits until PostgreSQL has done all before it
         began.set()
         assert go_on.wait(10)
 

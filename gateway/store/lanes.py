@@ -22,6 +22,7 @@ from gateway.store.outbox import BY_CARRIER, NEVER, OPTED_OUT, message
 from gateway.store.references import ReferenceUnit
 
 CLAIM_MS = 20_000  #: a claim runs out this long after its last renewal
+AT_ONCE = 8  #: lanes of a mask that are looked for at a time
 SWEEP = 200  #: messages settled unsent in one unit of work at most: it may hold up all others
 
 #: The head of a lane. A minimum, because it is found in the index of what waits: looked for in any other way, a lane
@@ -55,8 +56,11 @@ _START = Statement(
 _CLAIM_LANE = Statement(
     "UPDATE lanes SET owner = :owner, claimed_until = :until WHERE mask = :mask AND recipient = :recipient"
 )
-_NEXT_LANE = Statement("SELECT MIN(due_at) AS due_at FROM lanes WHERE mask = :mask AND owner = ''")
-_SET_PACE = Statement("UPDATE paces SET next_at = :next_at, free_us = :free_us WHERE name = :mask")
+#: To be looked at next when a lane is due, not before `:at`; never, where none is free.
+_SET_PACE = Statement(
+    "UPDATE paces SET free_us = :free_us, next_at = COALESCE((SELECT CASE WHEN due_at > :at THEN due_at ELSE :at END "
+    "FROM lanes WHERE mask = :mask AND owner = '' ORDER BY due_at LIMIT 1), :never) WHERE name = :mask"
+)
 LOOK_AT = Statement("UPDATE paces SET next_at = :due WHERE name = :mask AND next_at > :due")
 _SETTLE = Statement(
     "UPDATE outbox SET state = :state, reason = :reason, code = :code, carrier_ref = :ref, updated_at = :now, "
@@ -83,6 +87,7 @@ _DROP_EMPTY_LANE = Statement(
 )
 
 Weigh = Callable[[Message], Weight]
+Verdict = tuple[MessageState, str] | None  # why a message must not be sent any more
 
 
 class LaneUnit(ReferenceUnit):
@@ -101,17 +106,15 @@ class LaneUnit(ReferenceUnit):
         for row in self.run(_DUE_MASKS, carrier=carrier, now=now, count=room):
             if len(claimed) >= room or account_us > now * 1000:
                 break
-            free_us = row["free_us"]
-            while len(claimed) < room and free_us <= now * 1000:
-                head = self._claim_next(row["name"], carrier, owner, patience, now)
+            free_us, heads = row["free_us"], self._due_heads(row["name"], patience, now)
+            while len(claimed) < room and max(free_us, account_us) <= now * 1000:
+                head = next(heads, None)
                 if head is None:
                     break
-                weight = weigh(head)
+                claimed.append(self._start(head, carrier, owner, now))
+                weight = weigh(claimed[-1])
                 free_us = after(free_us, now * 1000, weight.number, rate.per_number)
                 account_us = after(account_us, now * 1000, weight.account, rate.per_account)
-                claimed.append(head)
-                if account_us > now * 1000:
-                    break
             self._look_again(row["name"], free_us, now)
         if claimed and rate.per_account is not None:
             self.run(_SET_ACCOUNT, carrier=carrier, never=NEVER, free_us=account_us)
@@ -172,25 +175,36 @@ class LaneUnit(ReferenceUnit):
         rows = self.run(_ACCOUNT, carrier=carrier)
         return int(rows[0]["free_us"]) if rows else 0
 
-    def _claim_next(self, mask: str, carrier: str, owner: str, patience: Iterator[int], now: int) -> Message | None:
-        """Claim the first due lane of a mask whose head may be sent; settle the heads that may not."""
-        while lanes := self.run(_DUE_LANES, mask=mask, now=now, count=1):
-            lane = {"mask": mask, "recipient": lanes[0]["recipient"]}
-            heads = self.run(HEAD, **lane)
-            if not heads:  # nothing left in it
-                self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
-                continue
+    def _due_heads(self, mask: str, patience: Iterator[int], now: int) -> Iterator[Message]:
+        """Yield the heads of a mask's due lanes that may be sent; settle those that may not.
+
+        Whoever takes one claims its lane before asking for the next.
+        """
+        lanes: list[Row] = [{}] * AT_ONCE
+        while len(lanes) == AT_ONCE:
+            lanes = self.run(_DUE_LANES, mask=mask, now=now, count=AT_ONCE)
+            for lane in lanes:
+                for head, verdict in self._heads({"mask": mask, "recipient": lane["recipient"]}, now):
+                    if verdict is None:
+                        yield head
+                        break
+                    self._drop(head, verdict, now)
+                    if next(patience, None) is None:
+                        return
+
+    def _heads(self, lane: Row, now: int) -> Iterator[tuple[Message, Verdict]]:
+        """Yield the head of a lane as long as there is one; a lane with nothing in it goes."""
+        while heads := self.run(HEAD, **lane):
             head = message(heads[0])
-            if (verdict := _verdict(head, bool(heads[0]["refuses"]), now)) is not None:
-                self._drop(head, verdict, now)
-                if next(patience, None) is None:
-                    return None
-                continue
-            state = MessageState.UNCERTAIN if head.state is MessageState.UNCERTAIN else MessageState.SENDING
-            self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, **lane)
-            self.run(_START, id=head.id, state=state.value, carrier=carrier, now=now)
-            return replace(head, carrier=carrier)  # whose it is now, if the number has moved
-        return None
+            yield head, _verdict(head, bool(heads[0]["refuses"]), now)
+        self.query("DELETE FROM lanes WHERE mask = :mask AND recipient = :recipient", **lane)
+
+    def _start(self, head: Message, carrier: str, owner: str, now: int) -> Message:
+        """Claim a lane for its head, which is about to be sent."""
+        state = MessageState.UNCERTAIN if head.state is MessageState.UNCERTAIN else MessageState.SENDING
+        self.run(_CLAIM_LANE, owner=owner, until=now + CLAIM_MS, mask=head.mask, recipient=head.recipient)
+        self.run(_START, id=head.id, state=state.value, carrier=carrier, now=now)
+        return replace(head, carrier=carrier)  # whose it is now, if the number has moved
 
     def _drop(self, head: Message, verdict: tuple[MessageState, str], now: int) -> None:
         state, reason = verdict
@@ -207,9 +221,7 @@ class LaneUnit(ReferenceUnit):
 
     def _look_again(self, mask: str, free_us: int, now: int) -> None:
         """Set when a mask is to be looked at next: when its pace allows and a lane is due, behind all due before."""
-        due = self.run(_NEXT_LANE, mask=mask)[0]["due_at"]
-        free_ms = -(-free_us // 1000)
-        self.run(_SET_PACE, mask=mask, free_us=free_us, next_at=NEVER if due is None else max(due, free_ms, now))
+        self.run(_SET_PACE, mask=mask, free_us=free_us, at=max(-(-free_us // 1000), now), never=NEVER)
 
     def _close_if_empty(self, row: Row) -> None:
         lane = {"mask": row["mask"], "recipient": row["recipient"]}
@@ -255,7 +267,7 @@ class LaneUnit(ReferenceUnit):
         return blocked
 
 
-def _verdict(head: Message, refuses: bool, now: int) -> tuple[MessageState, str] | None:
+def _verdict(head: Message, refuses: bool, now: int) -> Verdict:
     """Return why a queued message must not be sent any more, or None. `refuses`: its recipient has opted out."""
     if head.state is not MessageState.QUEUED:
         return None

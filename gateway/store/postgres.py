@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -18,12 +19,13 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from gateway.errors import ConfigError, StoreUnavailable
-from gateway.store.db import WORDS, Database, Row, Run, RunMany, Statement, T, Tell, U, transaction
+from gateway.store.db import WORDS, Database, T, Tell, U
 from gateway.store.running import Running
 
 try:
     import psycopg
-    from psycopg.rows import dict_row
+
+    from gateway.store.pipeline import Pipeline, Plans
 except ImportError:  # said in words where somebody wants it
     psycopg = None  # type: ignore[assignment]
 
@@ -32,10 +34,10 @@ LOST_TRIES = 3  #: of a unit whose connection was lost before its COMMIT: a stal
 GATE = 0.5  #: seconds for which nobody tries to connect after somebody could not
 
 #: `hashtext`: two gateways in two schemas of one database do not wait for each other.
-_LOCK = "SELECT pg_advisory_xact_lock{how}(1835101035, hashtext(current_schema()))"
-ALONE = "BEGIN ISOLATION LEVEL READ COMMITTED; " + _LOCK.format(how="")
-SHARED = "BEGIN ISOLATION LEVEL READ COMMITTED; " + _LOCK.format(how="_shared")
-READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_LOCK = b"SELECT pg_advisory_xact_lock%b(1835101035, hashtext(current_schema()))"
+ALONE = b"BEGIN ISOLATION LEVEL READ COMMITTED; " + _LOCK % b""
+SHARED = b"BEGIN ISOLATION LEVEL READ COMMITTED; " + _LOCK % b"_shared"
+READING = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 #: A lock that never comes and a process that stopped in the middle must not hold everybody; what was answered 200 must
 #: survive a power cut.
@@ -54,10 +56,10 @@ CONNECTION = {
     "application_name": "maskgate",
 }
 
-WHEN_ASKED = 1 << 30  #: runs before psycopg prepares a statement unasked: the two that begin a unit can't be prepared
+PIPELINE = "maskgate pipeline"  #: by what name SQLAlchemy keeps it beside its connection
 
 #: SQLSTATEs of a transaction that may be run again: could not serialise; deadlock; a statement that was prepared for
-#: the schema before a newer gateway's migration (psycopg prepares anew after a rollback).
+#: the schema before a newer gateway's migration (it is prepared anew after the rollback).
 _AGAIN = frozenset({"40001", "40P01", "0A000"})
 #: Classes of SQLSTATEs whose words are about the server, not about what was being written.
 _ABOUT_THE_SERVER = ("08", "28", "3D", "53", "57", "58")
@@ -71,11 +73,13 @@ class PostgresDatabase(Database[U]):
         self._unit = unit
         self._tell = tell
         self._db = _connect(url, connections)
-        self._mode = threading.local()
-        self._running = Running(shut=self._db.close)
+        self._plans = Plans()
+        self._most_free = connections
+        self._free: list[Connection] = []
+        self._running = Running(shut=self._shut)
         self._down_until = 0.0
         self._down_because = ""
-        event.listen(self._db.engine, "begin", self._begin)
+        event.listen(self._db.engine, "before_cursor_execute", _catch_up)
         try:
             self.facts = self.read(_facts) + f" at {_place(make_url(url))}"
         except BaseException:
@@ -93,10 +97,11 @@ class PostgresDatabase(Database[U]):
     def close(self) -> None:
         self._running.close()
 
-    def _begin(self, connection: Connection) -> None:
-        connection.exec_driver_sql(self._mode.begin)
+    def _shut(self) -> None:
+        self._drop_free()
+        self._db.close()
 
-    def _run(self, begin: str, work: Callable[[U], T]) -> T:
+    def _run(self, begin: bytes, work: Callable[[U], T]) -> T:
         """Run a unit until it comes through, or fails for a reason of its own."""
         if monotonic() < self._down_until:
             raise StoreUnavailable(self._down_because)
@@ -110,21 +115,72 @@ class PostgresDatabase(Database[U]):
             sleep(random.uniform(0, 0.001 * (1 << tried)))  # noqa: S311 - so that two do not meet again
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, begin: str, work: Callable[[U], T], attempt: _Attempt) -> T:
-        self._mode.begin = begin
-        with self._running, transaction(self._db):
+    def _once(self, begin: bytes, work: Callable[[U], T], attempt: _Attempt) -> T:
+        with self._running, self._pipeline() as pipeline:
+            pipeline.begin(begin)
             attempt.begun = True
-            unit = self._unit(self._db, *_runners(self._db), words=WORDS["postgresql"], alone=begin != SHARED)
+            words = WORDS["postgresql"]
+            unit = self._unit(self._db, pipeline.run, pipeline.run_many, words=words, alone=begin != SHARED)
             result = work(unit)
             unit.catch_up()
             attempt.committing = True
+            pipeline.commit()
         if unit.told:
             self._tell(unit.told)
         return result
 
+    @contextmanager
+    def _pipeline(self) -> Iterator[Pipeline]:
+        """Yield a connection's for a transaction of this thread: that of a unit within a unit is another one."""
+        connection = self._taken()
+        me, ours = threading.get_ident(), self._db.connections
+        outer, ours[me] = ours.get(me), connection
+        try:
+            yield connection.info[PIPELINE]
+            self._give_back(connection)
+        except BaseException:
+            self._let_go(connection)
+            raise
+        finally:
+            ours.pop(me)
+            if outer is not None:
+                ours[me] = outer
+
+    def _taken(self) -> Connection:
+        """Return a connection that nobody uses, a new one where there is none."""
+        with suppress(IndexError):
+            return self._free.pop()
+        connection: Connection = self._db.engine.connect()  # type: ignore[union-attr]
+        driver: Any = connection.connection.driver_connection
+        connection.info[PIPELINE] = Pipeline(driver, self._plans)
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        if len(self._free) < self._most_free:
+            self._free.append(connection)
+        else:
+            _drop(connection)
+
+    def _let_go(self, connection: Connection) -> None:
+        """Roll back; where that fails, throw the connection away, and those that nobody uses: they may be lost, too."""
+        try:
+            if connection.info[PIPELINE].roll_back():
+                connection.rollback()
+                self._give_back(connection)
+                return
+        except (SQLAlchemyError, psycopg.Error):
+            pass
+        _drop(connection)
+        self._drop_free()
+
+    def _drop_free(self) -> None:
+        with suppress(IndexError):
+            while True:
+                _drop(self._free.pop())
+
     def _unavailable(self, error: Exception, attempt: _Attempt) -> StoreUnavailable:
         words = f"the database did not answer: {_in_words(error)}"
-        if attempt.committing:
+        if attempt.committing and _is_lost(error):  # else the server itself has said that nothing was
             words += "; whether the last transaction was kept is not known"
         if not attempt.begun and _is_lost(error):
             self._down_until, self._down_because = monotonic() + GATE, words
@@ -149,6 +205,8 @@ def _connect(url: str, connections: int) -> dataset.Database:
     """Open a pool of connections, each in autocommit: a transaction begins with the words we say."""
     if psycopg is None:
         raise ConfigError("GATEWAY_DATABASE_URL: PostgreSQL needs its driver: pip install 'maskgate[postgres]'")
+    if not psycopg.capabilities.has_pipeline():
+        raise ConfigError("GATEWAY_DATABASE_URL: the driver needs libpq 14 or newer: pip install 'psycopg[binary]'")
     try:
         parsed = make_url(url)
         if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
@@ -162,7 +220,7 @@ def _connect(url: str, connections: int) -> dataset.Database:
                 # as many as there are threads: dataset holds the lock that giving one back needs while it waits
                 "max_overflow": -1,
                 "hide_parameters": True,  # errors must not show numbers or texts
-                "connect_args": {"autocommit": True, "prepare_threshold": WHEN_ASKED}
+                "connect_args": {"autocommit": True, "prepare_threshold": None}
                 | {name: value for name, value in CONNECTION.items() if name not in parsed.query},
             },
         )
@@ -172,23 +230,16 @@ def _connect(url: str, connections: int) -> dataset.Database:
         ) from None
 
 
-def _runners(db: dataset.Database) -> tuple[Run, RunMany]:
-    """Return what runs statements on the driver's own connection of this thread's transaction: one, or many alike."""
-    driver: Any = db.executable.connection.driver_connection
-    cursor: psycopg.Cursor[Row] = driver.cursor(row_factory=dict_row)
+def _drop(connection: Connection) -> None:
+    connection.invalidate()
+    connection.close()
 
-    def run(statement: Statement, params: dict[str, Any]) -> list[Row]:
-        cursor.execute(statement.postgresql, params, prepare=True)
-        found = cursor.pgresult  # `description` would be made of every column, for each statement
-        return cursor.fetchall() if found is not None and found.nfields else []
 
-    def run_many(statement: Statement, many: list[dict[str, Any]]) -> None:
-        if len(many) == 1:
-            run(statement, many[0])
-        else:
-            cursor.executemany(statement.postgresql, many)
-
-    return run, run_many
+def _catch_up(connection: Connection, *_: object) -> None:
+    """Let what waits run before a statement of SQLAlchemy's."""
+    pipeline = connection.info.get(PIPELINE)
+    if pipeline is not None:
+        pipeline.catch_up()
 
 
 def _facts(unit: Any) -> str:

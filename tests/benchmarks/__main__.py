@@ -40,10 +40,10 @@ relay --carrier flowroute --carrier-ms 50
 million
 backlog
 ack --seconds 2 --rounds 3 --only flowroute --database postgres
-ack --seconds 2 --rounds 3 --only flowroute --database postgres --workers 2
+ack --seconds 2 --rounds 3 --only flowroute --database postgres --gateways 2
 route --seconds 2 --rounds 3 --only SWML --database postgres
 relay --carrier-ms 50 --database postgres
-relay --carrier-ms 50 --database postgres --workers 2
+relay --carrier-ms 50 --database postgres --gateways 2
 """
 
 #: The same in so short a time that the figures are worth nothing.
@@ -55,7 +55,7 @@ relay --seconds 0.2 --pairs 5 --carrier-ms 50
 million --live 2000 --messages 3000 --rounds 1 --seconds 0.3 --starts 1
 backlog --texts 2000 --lanes 500 --seconds 0.3 --turns 3 --starts 1
 ack --seconds 0.3 --rounds 1 --pairs 5 --only 'signalwire text, sending paused' --database postgres
-relay --seconds 0.2 --pairs 5 --carrier-ms 50 --database postgres --workers 2
+relay --seconds 0.2 --pairs 5 --carrier-ms 50 --database postgres --gateways 2
 """
 
 

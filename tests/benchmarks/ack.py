@@ -15,11 +15,12 @@ import statistics
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 
+from benchmarks.load import CLIENTS, best
 from benchmarks.report import Aim, Figure, Section
 from benchmarks.stage import (
     NOBODY,
@@ -27,8 +28,9 @@ from benchmarks.stage import (
     Json,
     Running,
     Town,
+    add_gateways,
     add_options,
-    gateway,
+    gateways,
     load,
     run,
     write_requests,
@@ -43,15 +45,23 @@ MOST = 5_000  #: requests a second that a gateway answers, at the very most
 
 
 @dataclass
+class Requests:
+    """A file of requests, and how many of them may have been used."""
+
+    path: Path
+    used: int = 0
+
+
+@dataclass
 class Target:
     """What is asked, with requests of which each is sent once."""
 
     name: str
     server: Running | Town
-    requests: Path
+    requests: Requests
+    client: str  #: who makes the load, where it is as much as is answered
     aim: Aim | None = None
     taker: Running | None = None  #: who is sent to meanwhile, if anybody
-    used: int = 0
     left: int = 0  #: texts that left meanwhile
     cpu_s: float = 0.0
     seconds: float = 0.0
@@ -60,16 +70,17 @@ class Target:
 
     def ask(self, *options: str) -> Json:
         """Make load while everybody else stands still, and return what came of it."""
-        cpu, left = cpu_s(self.server.pid), self._left()
-        begin = partial(os.killpg, self.server.pid, signal.SIGCONT)
-        one = load(self.requests, self.server.url, "--skip", str(self.used), *options, begin=begin)
-        os.killpg(self.server.pid, signal.SIGSTOP)
-        self.cpu_s += cpu_s(self.server.pid) - cpu
+        cpu, left = cpu_s(*self.server.pids), self._left()
+        begin = partial(_signal, self.server, signal.SIGCONT)
+        options = ("--skip", str(self.requests.used), "--client", self.client, *options)
+        one = load(self.requests.path, self.server.urls, *options, begin=begin)
+        _signal(self.server, signal.SIGSTOP)
+        self.cpu_s += cpu_s(*self.server.pids) - cpu
         self.left += self._left() - left
         self.seconds += one["seconds"]
         self.answered += one["answered"]
         if isinstance(self.server, Town):  # a webhook that is sent again is a repeat
-            self.used += one["answered"] + one["broken"] + 256
+            self.requests.used += one["sent"]
         assert set(one["statuses"]) == {"200"}, one
         return one
 
@@ -79,6 +90,11 @@ class Target:
 
     def _left(self) -> int:
         return int(self.taker.ask("/taken")["taken"]) if self.taker else 0
+
+
+def _signal(server: Running | Town, number: signal.Signals) -> None:
+    for pid in server.pids:
+        os.killpg(pid, number)
 
 
 def texts(given: Sequence[str]) -> Section:
@@ -102,7 +118,9 @@ def _section(name: str, kinds: Sequence[str], given: Sequence[str]) -> Section:
             for target in targets:
                 target.found.append(target.ask(*loads))
         halves = [target.ask(*loads, "--rate", f"{target.median('per_second') / 2:.0f}") for target in targets]
-        figures = [figure for pair in zip(targets, halves, strict=True) for figure in _figures(*pair, targets[0])]
+        bare = {target.client: target for target in targets if target.name.startswith(BARE)}
+        pairs = zip(targets, halves, strict=True)
+        figures = [figure for target, half in pairs for figure in _figures(target, half, bare[target.client])]
     what, anew = "texts" if name == "ack" else "calls", ", a new one for each request" if asked.fresh else ""
     about = f"{what} answered, on disk, a second; {asked.connections} connections{anew}"
     return Section(shlex.join([name, *given]), about, figures)
@@ -115,8 +133,12 @@ def _arguments(name: str, given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=500, help="sessions of two, each on a number of its own")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--fresh", action="store_true", help="a connection for each request")
+    parser.add_argument(
+        "--clients", choices=CLIENTS, nargs="+", default=[best()], help="who makes the load: wrk where it is installed"
+    )
     parser.add_argument("--only", default="", help="only what has this in its name, such as `flowroute` or `sending`")
     add_options(parser)
+    add_gateways(parser)
     return parser.parse_args(given)
 
 
@@ -126,7 +148,7 @@ class _Targets:
     def __init__(self, stack: ExitStack, folder: Path, asked: argparse.Namespace) -> None:
         self._stack, self._folder, self._asked = stack, folder, asked
         self._folders = count()
-        self._many = int(asked.seconds * (asked.rounds + 1) * MOST)
+        self._many = int(asked.seconds * (asked.rounds + 1) * MOST) * len(asked.clients)
 
     def of(self, kinds: Sequence[str]) -> list[Target]:
         """Return all of them, the bare one first."""
@@ -134,7 +156,8 @@ class _Targets:
         sent = [kind for kind in kinds if "text" in kind and self._asked.only in f"{kind}, while sending"]
         found += [self._sending(kind) for kind in sent]
         bare = self._stack.enter_context(run("bare.py"))
-        return [Target(BARE, bare, found[0].requests), *found]
+        clients = self._asked.clients
+        return [by for target in [Target(BARE, bare, found[0].requests, ""), *found] for by in _by(target, clients)]
 
     def _paused(self, kind: str) -> Target:
         return self._target(kind, "sending paused", PAUSED, None)
@@ -147,11 +170,17 @@ class _Targets:
         folder = self._folder / f"{next(self._folders)}"
         command = ["serve"] if taker else ["serve", "--no-dispatch"]
         at = taker.url if taker else NOBODY
-        town = self._stack.enter_context(gateway(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
+        town = self._stack.enter_context(gateways(folder, WEBHOOKS[kind][0], self._asked, *command, taker=at))
         requests = write_requests(folder / "requests", kind, town.lanes, self._many)
-        os.killpg(town.pid, signal.SIGSTOP)
+        _signal(town, signal.SIGSTOP)
         aimed = aim if self._asked.database == "sqlite" else None  # what was asked for is of SQLite
-        return Target(kind if "call" in kind else f"{kind}, {how}", town, requests, aimed, taker)
+        return Target(kind if "call" in kind else f"{kind}, {how}", town, Requests(requests), "", aimed, taker)
+
+
+def _by(target: Target, clients: Sequence[str]) -> list[Target]:
+    """Return a target once for each client; they take turns."""
+    words = {client: f", by {client}" if len(clients) > 1 else "" for client in clients}
+    return [replace(target, name=target.name + words[client], client=client, found=[]) for client in clients]
 
 
 def _figures(target: Target, half: Json, bare: Target) -> list[Figure]:
@@ -165,7 +194,7 @@ def _figures(target: Target, half: Json, bare: Target) -> list[Figure]:
     at_half = f"p50 {half['p50_ms']:.1f}, p99 {half['p99_ms']:.1f} ms"
     aims = (target.aim.on(round(ratio, 2)), PROMPT.on(round(half["p99_ms"], 1))) if target.aim else ("", "")
     return [
-        Figure(target.name, found, ratio, cpu_ms, peak_mb(target.server.pid), aims[0]),
+        Figure(target.name, found, ratio, cpu_ms, peak_mb(*target.server.pids), aims[0]),
         Figure("— how soon, at full load", full),
         Figure("— how soon, at half of that", at_half, aim=aims[1]),
     ]

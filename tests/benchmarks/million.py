@@ -116,6 +116,6 @@ def _started(folder: Path, side: Side, asked: argparse.Namespace) -> Json:
     with started(folder, variables, "serve", "--no-dispatch") as program:
         pid, url = ready(program).running.pid, program.url
         cpu = cpu_s(pid)
-        came: dict[str, Any] = load(requests, url, "--seconds", str(asked.seconds))
+        came: dict[str, Any] = load(requests, [url], "--seconds", str(asked.seconds))
         cpu_ms = 1000 * (cpu_s(pid) - cpu) / came["answered"]
         return came | {"start_s": start_s, "cpu_ms": cpu_ms, "memory_mb": peak_mb(pid)}

@@ -4,8 +4,7 @@ So many texts are brought as fast as they are answered, and the clock stops when
 lane one waits for the other: with few lanes, what the carrier takes is what a text takes. CPU and memory are those of
 the gateway's processes; the carrier and whoever brings the webhooks run beside them, on the same cores.
 
-SignalWire's pace is each number's own. Flowroute's is its account's, so that a text is claimed only when the one before
-it has left a moment ago: one for each turn of the dispatcher, however high the rate is set.
+SignalWire's pace is each number's own, Flowroute's its account's; both are set so high that nothing waits for them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from benchmarks.report import Aim, Figure, Section
-from benchmarks.stage import Json, Running, Town, add_options, gateway, load, run, write_requests
+from benchmarks.stage import Json, Running, Town, add_gateways, add_options, gateways, load, run, write_requests
 from benchmarks.usage import cpu_s, peak_mb
 
 AIM, MEMORY = Aim(500, "texts/s"), Aim(120, "MB", at_most=True)
@@ -41,7 +40,7 @@ class Trial:
 
     def texts(self, asked: argparse.Namespace) -> int:
         """Return how many texts take about as many seconds as asked for."""
-        at_once = min(self.lanes, SENDERS * asked.workers)
+        at_once = min(self.lanes, SENDERS * asked.workers * asked.gateways)
         bound = 1000 * at_once / self.carrier_ms if self.carrier_ms else FASTEST
         return int(asked.seconds * min(FASTEST, bound))
 
@@ -66,6 +65,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="about how long a trial is to take")
     parser.add_argument("--connections", type=int, default=16)
     add_options(parser)
+    add_gateways(parser)
     return parser.parse_args(given)
 
 
@@ -73,7 +73,7 @@ def _measured(folder: Path, trial: Trial, asked: argparse.Namespace) -> Figure:
     asked.pairs, texts = trial.lanes // 2, trial.texts(asked)
     with ExitStack() as stack:
         taker = stack.enter_context(run("taker.py", "--delay", str(trial.carrier_ms)))
-        town = stack.enter_context(gateway(folder, asked.carrier, asked, "serve", taker=taker.url))
+        town = stack.enter_context(gateways(folder, asked.carrier, asked, "serve", taker=taker.url))
         requests = write_requests(folder / "requests", KINDS[asked.carrier], town.lanes, texts)
         return _figure(town, taker, trial, texts, requests, asked)
 
@@ -87,18 +87,18 @@ def _when_taken(taker: Running, texts: int) -> Json:
 
 
 def _figure(town: Town, taker: Running, trial: Trial, texts: int, requests: Path, asked: argparse.Namespace) -> Figure:
-    before = cpu_s(town.pid)
-    came = load(requests, town.url, "--seconds", "600", "--connections", str(asked.connections))
+    before = cpu_s(*town.pids)
+    came = load(requests, town.urls, "--seconds", "600", "--connections", str(asked.connections))
     assert came["statuses"] == {"200": texts}, came
     taken = _when_taken(taker, texts)
     assert taken["taken"] == texts, f"{taken['taken']} taken of {texts}"
-    rate, memory_mb = texts / (taken["last_at"] - came["began_at"]), peak_mb(town.pid)
+    rate, memory_mb = texts / (taken["last_at"] - came["began_at"]), peak_mb(*town.pids)
     aimed = trial.carrier_ms == AIMED_AT and trial.lanes > SENDERS and asked.database == "sqlite"
     aim = AIM.on(round(rate)) if aimed else ""
     return Figure(
         f"carrier takes {trial.carrier_ms} ms, {trial.lanes:,} lanes",
         f"{rate:,.0f}/s ({texts:,} texts; webhooks {came['per_second']:,.0f}/s)",
-        cpu_ms=1000 * (cpu_s(town.pid) - before) / texts,
+        cpu_ms=1000 * (cpu_s(*town.pids) - before) / texts,
         memory_mb=memory_mb,
         aim="; ".join(filter(None, (aim, MEMORY.on(round(memory_mb))))),
     )

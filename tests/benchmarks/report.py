@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.load import best
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -71,8 +73,17 @@ def machine() -> list[str]:
     return [
         f"{os.cpu_count()} cores of {cpu}, {memory:.0f} GB, {platform.system()} {platform.release().split('-')[0]}",
         ", ".join([f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}", *versions]),
+        _who_makes_the_load(),
         "load " + ", ".join(f"{load:.1f}" for load in os.getloadavg()) + " when it began",
     ]
+
+
+def _who_makes_the_load() -> str:
+    if best() == "asyncio":
+        return "requests made by an asyncio client; where wrk is installed, it makes most of them"
+    words = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()  # which it ends as a mistake
+    version = words[1].rpartition("/")[2]
+    return f"requests made by wrk {version}; at half load, where there is a rate to keep, by an asyncio client"
 
 
 def show(sections: Sequence[Section], facts: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,16 @@ class Running:
     url: str
     pid: int
 
+    @property
+    def urls(self) -> list[str]:
+        """Where it listens."""
+        return [self.url]
+
+    @property
+    def pids(self) -> list[int]:
+        """Its process, the leader of a group."""
+        return [self.pid]
+
     def ask(self, path: str) -> Any:
         """Return what it answers, as JSON."""
         with urlopen(self.url + path, timeout=60) as answer:
@@ -125,19 +135,23 @@ class Running:
 def run(program: str, *options: str) -> Iterator[Running]:
     """Run a program of this folder until the end of the block."""
     command = [sys.executable, str(HERE / program), *options]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        assert running.stdout is not None
-        yield Running(running.stdout.readline().split()[-1], running.pid)
-    finally:
-        running.kill()
-        running.wait(30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        try:
+            assert running.stdout is not None
+            yield Running(running.stdout.readline().split()[-1], running.pid)
+        finally:
+            running.kill()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what is asked of every gateway that is measured."""
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--workers", type=int, default=1, help="GATEWAY_WORKERS")
+
+
+def add_gateways(parser: argparse.ArgumentParser) -> None:
+    """Add how many gateways there are to be."""
+    parser.add_argument("--gateways", type=int, default=1, help="so many `gateway serve` on one database, in turn")
 
 
 @contextmanager
@@ -159,35 +173,39 @@ def _server() -> Any:
 
 @dataclass(frozen=True)
 class Town:
-    """A gateway with people who text each other through it."""
+    """Gateways on one database, with people who text each other through them."""
 
-    program: Program
+    programs: list[Program]
     lanes: list[Lane]
 
     @property
-    def pid(self) -> int:
-        """The process that was started; workers are its children."""
-        return self.program.running.pid
+    def pids(self) -> list[int]:
+        """The processes that were started, each the leader of a group; workers are their children."""
+        return [program.running.pid for program in self.programs]
 
     @property
-    def url(self) -> str:
-        """Where it listens."""
-        return self.program.url
+    def urls(self) -> list[str]:
+        """Where they listen."""
+        return [program.url for program in self.programs]
 
 
 @contextmanager
-def gateway(
+def gateways(
     folder: Path, carrier: str, asked: argparse.Namespace, *command: str, taker: str = NOBODY
 ) -> Iterator[Town]:
-    """Run `gateway <command>` where `asked.pairs` pairs talk over numbers of `carrier`, whose API is at `taker`."""
+    """Run `gateway <command>` where `asked.pairs` pairs talk over numbers of `carrier`, whose API is at `taker`.
+
+    `asked.gateways` of them, each with `asked.workers`.
+    """
     folder.mkdir()
-    with database(folder, asked.database) as url:
+    with database(folder, asked.database) as url, ExitStack() as stack:
         store = Store(url, readers=1)
         lanes = meet(store, asked.pairs, carrier)
         store.close()
         variables = variables_for(taker) | {"GATEWAY_DATABASE_URL": url, "GATEWAY_WORKERS": str(asked.workers)}
-        with started(folder, variables, *command) as program:
-            yield Town(ready(program), lanes)
+        names = [f"output{number}" for number in range(asked.gateways)]
+        programs = [stack.enter_context(started(folder, variables, *command, name=name)) for name in names]
+        yield Town([ready(program) for program in programs], lanes)
 
 
 def variables_for(taker: str) -> dict[str, str]:
@@ -203,12 +221,12 @@ def write_requests(path: Path, kind: str, lanes: list[Lane], many: int) -> Path:
     return path
 
 
-def load(requests: Path, url: str, *options: str, begin: Callable[[], object] = lambda: None) -> Json:
+def load(requests: Path, urls: Sequence[str], *options: str, begin: Callable[[], object] = lambda: None) -> Json:
     """Make load from a process of its own and return what came of it; `begin` is called just before its first request.
 
-    That process reads its requests before that.
+    That process reads its requests before that. Where there are several `urls`, each has its share of the connections.
     """
-    command = [sys.executable, str(HERE / "load.py"), str(requests), url, *options]
+    command = [sys.executable, str(HERE / "load.py"), str(requests), *urls, *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -14,14 +14,14 @@ def family(pid: int) -> list[int]:
     return [pid, *map(int, children.split())]
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU (seconds, user and system) that a process and its children have used until now."""
-    return sum(_ticks(one) for one in family(pid)) / _TICKS
+def cpu_s(*pids: int) -> float:
+    """Return the CPU (seconds, user and system) that processes and their children have used until now."""
+    return sum(_ticks(one) for pid in pids for one in family(pid)) / _TICKS
 
 
-def peak_mb(pid: int) -> float:
-    """Return the most memory (MB) that a process had resident at once: of a family, its largest member."""
-    return max(map(_peak_mb, family(pid)))
+def peak_mb(*pids: int) -> float:
+    """Return the most memory (MB) that a process had resident at once: of families, their largest member."""
+    return max(_peak_mb(one) for pid in pids for one in family(pid))
 
 
 def _ticks(pid: int) -> int:
