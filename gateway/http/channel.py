@@ -21,14 +21,22 @@ class Task(WSGITask):  # type: ignore[misc]
         if self.wrote_header:
             super().write(data)
             return
+        if not self.channel.server.accepting:
+            self.set_close_on_finish()  # the server stops: whoever has more to ask shall do so elsewhere
+        self.channel.write_soon(self._first(data))
+
+    def _first(self, data: bytes) -> bytes:
+        """Return the head of the answer and a piece of its body, as they go out. What is raised can still be a 500."""
         channel = self.channel
-        pieces = _Pieces(channel)
-        self.channel = pieces
+        self.channel = pieces = _Pieces(channel)
         try:
             super().write(data)
+            return b"".join(pieces)
+        except BaseException:
+            self.wrote_header = False
+            raise
         finally:
             self.channel = channel
-        channel.write_soon(b"".join(pieces))
 
 
 class _Pieces(list[bytes]):
@@ -55,10 +63,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def wake(self) -> None:
         """Wake the thread that looks after connections, if there is something for it to do here."""
-        # what else came was not read while one more request waited here, or once it had been seen
-        if self.writable() or self.requests or self._watch.is_parked(self):
+        stops = not self._woken.accepting  # then it waits for the last answer
+        if self.writable() or self._watch.is_parked(self) or stops:
             self._watch.note(self)
             self._woken.pull_trigger()
+
+    def give_up(self) -> None:
+        """Let the connection be closed, since its request cannot be answered. From any thread."""
+        self.will_close = True
+        self.wake()
+
+    def is_idle(self, since: float) -> bool:
+        """Return whether nothing came or went since a time (seconds, UTC), though it is not us who keep it waiting."""
+        return self.last_activity < since and bool(not self.requests or self.total_outbufs_len)
+
+    def _flush_some(self, do_close: bool = False) -> bool:
+        """As waitress's, which here closes the connection if not told otherwise: in any thread that says 100."""
+        return bool(super()._flush_some(do_close))
 
     def handle_close(self) -> None:
         super().handle_close()

@@ -51,8 +51,16 @@ class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]
         return True
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            try:
-                task.service()
-            except BaseException:
-                self.logger.exception("Exception when servicing %r", task)
+        while self._answer(self._tasks.get()):
+            pass
+
+    def _answer(self, task: Channel | None) -> bool:
+        """Answer a request, and keep nothing of it. Return whether there may be more."""
+        if task is None:
+            return False
+        try:
+            task.service()
+        except BaseException:
+            self.logger.exception("Exception when servicing %r", task)
+            task.give_up()
+        return True

@@ -20,7 +20,7 @@ class Watch(dict[int, dispatcher]):
 
     The selector is told what a connection waits for when that changes, and not that it stopped waiting to be read from:
     while its request is answered, its peer seldom has more to say. Where it has, the connection is `parked`, and
-    whoever ends the answer wakes the thread.
+    whoever ends the answer wakes the thread. Connections are taken and closed by that thread only.
     """
 
     def __init__(self) -> None:
@@ -51,15 +51,18 @@ class Watch(dict[int, dispatcher]):
         """Return whether nothing is read from a connection, whatever comes. From any thread."""
         return not self._told.get(one._fileno, 0) & READ
 
+    def park(self, one: dispatcher) -> None:
+        """Tell the selector that a connection waits for nothing, until it is looked at."""
+        if self.get(one._fileno) is one:
+            self._tell(one, 0)
+
     def turn(self) -> None:
         """Wait until something is there for a connection, and give it to it: `LOOK_S` at most."""
         while self._changed:
             self.look_at(self._changed.popleft())
         for key, there in self._selector.select(LOOK_S):
-            if (one := self.get(key.fd)) is not None:
-                self._give(one, there)
-            else:  # closed by another thread while it was told of
-                self._forget(key.fd)
+            if self.get(key.fd) is key.data:  # or it was closed in this turn, and a new one may have its number
+                self._give(key.data, there)
         if monotonic() - self._looked >= LOOK_S:
             self._looked = monotonic()
             for one in list(self.values()):
@@ -69,18 +72,19 @@ class Watch(dict[int, dispatcher]):
         """Tell the selector what a connection waits for."""
         fd = one._fileno
         if self.get(fd) is one:
-            self._tell(fd, _awaited(one) | self._told.get(fd, 0) & READ)
+            self._tell(one, _awaited(one) | self._told.get(fd, 0) & READ)
 
     def _give(self, one: dispatcher, there: int) -> None:
         unawaited = there & ~_awaited(one)
         if unawaited:
-            self._tell(one._fileno, self._told.get(one._fileno, 0) & ~unawaited)
+            self._tell(one, self._told.get(one._fileno, 0) & ~unawaited)
         else:
             readwrite(one, (POLLIN if there & READ else 0) | (POLLOUT if there & WRITE else 0))
         # after it was parked, or by what it was given, it may wait for something else
         self.look_at(one)
 
-    def _tell(self, fd: int, awaited: int) -> None:
+    def _tell(self, one: dispatcher, awaited: int) -> None:
+        fd = one._fileno
         told = self._told.get(fd, 0)
         if awaited == told:
             return
@@ -89,10 +93,10 @@ class Watch(dict[int, dispatcher]):
             if not awaited:
                 self._selector.unregister(fd)
             elif told:
-                self._selector.modify(fd, awaited)
+                self._selector.modify(fd, awaited, one)
             else:
-                self._selector.register(fd, awaited)
-        except (KeyError, OSError):  # closed by another thread just now
+                self._selector.register(fd, awaited, one)
+        except (KeyError, OSError):  # the system is at its limits: it is told again at the next look
             self._told[fd] = 0
 
     def _forget(self, fd: int) -> None:
