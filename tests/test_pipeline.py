@@ -57,6 +57,32 @@ def test_what_answers_nothing_runs_in_order_before_what_answers(store: Store) ->
     assert things(store) == {"a": 8, "b": 10}
 
 
+ANSWERING = {
+    "a common table": "WITH found AS (SELECT name FROM things) SELECT name FROM found",
+    "small letters": "select name from things",
+    "values": "VALUES (CAST('a' AS TEXT))",
+    "rows of a change": "UPDATE things SET number = 1\nreturning name",
+    "a change in a common table": "WITH gone AS (DELETE FROM things RETURNING name) SELECT name FROM gone",
+}
+
+
+@pytest.mark.parametrize("sql", ANSWERING.values(), ids=ANSWERING)
+def test_whatever_has_rows_returns_them(store: Store, sql: str) -> None:
+    store.write(lambda tx: tx.run(PUT, name="a", number=1))
+    statement = Statement(sql)
+    for before in ([], [DOUBLE]):
+        found = store.write(lambda tx, before=before: [*(tx.run(one, name="b") for one in before), tx.run(statement)])
+        assert [list(row.values()) for row in found[-1]] == [["a"]]
+        store.write(lambda tx: tx.query("INSERT INTO things VALUES ('a', 1) ON CONFLICT DO NOTHING"))
+
+
+def test_what_has_no_rows_returns_none_however_it_is_written(store: Store) -> None:
+    every = Statement(
+        "WITH chosen AS (SELECT name FROM things) DELETE FROM things WHERE name IN (SELECT name FROM chosen)"
+    )
+    assert store.write(lambda tx: [tx.run(PUT, name="a", number=1), tx.run(every), tx.run(ALL)]) == [[], [], []]
+
+
 def test_what_is_left_for_later_runs_at_the_end(store: Store) -> None:
     def unit(tx: Tx) -> list[dict]:
         for number in range(3):
