@@ -221,6 +221,22 @@ def test_a_unit_within_a_unit_has_a_transaction_of_its_own(store: Store) -> None
     assert store.write(unit) == {"ours"}
 
 
+def test_a_connection_that_is_interrupted_on_its_way_back_is_not_given_back_twice(store: Store) -> None:
+    """It would be two threads' at a time."""
+
+    class Interrupted(list):
+        def append(self, one) -> None:
+            super().append(one)
+            raise KeyboardInterrupt
+
+    database = store._db
+    database._free = Interrupted(database._free)  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        store.write(own_pid)
+    free = database._free = list(database._free)  # type: ignore[attr-defined]
+    assert len(set(map(id, free))) == len(free) == 1
+
+
 def test_no_more_connections_are_kept_than_were_asked_for(store: Store, postgres: Server) -> None:
     together = threading.Barrier(6)
 

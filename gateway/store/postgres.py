@@ -139,10 +139,11 @@ class PostgresDatabase(Database[U]):
         outer, ours[me] = ours.get(me), connection
         try:
             yield connection.info[PIPELINE]
-            self._give_back(connection)
         except BaseException:
             self._let_go(connection)
             raise
+        else:  # outside of what is caught: one that was given back twice would be two threads' at a time
+            self._give_back(connection)
         finally:
             ours.pop(me)
             if outer is not None:
