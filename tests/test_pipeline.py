@@ -57,6 +57,32 @@ def test_what_answers_nothing_runs_in_order_before_what_answers(store: Store) ->
     assert things(store) == {"a": 8, "b": 10}
 
 
+ANSWERING = {
+    "a common table": "WITH found AS (SELECT name FROM things) SELECT name FROM found",
+    "small letters": "select name from things",
+    "values": "VALUES (CAST('a' AS TEXT))",
+    "rows of a change": "UPDATE things SET number = 1\nreturning name",
+    "a change in a common table": "WITH gone AS (DELETE FROM things RETURNING name) SELECT name FROM gone",
+}
+
+
+@pytest.mark.parametrize("sql", ANSWERING.values(), ids=ANSWERING)
+def test_whatever_has_rows_returns_them(store: Store, sql: str) -> None:
+    store.write(lambda tx: tx.run(PUT, name="a", number=1))
+    statement = Statement(sql)
+    for before in ([], [DOUBLE]):
+        found = store.write(lambda tx, before=before: [*(tx.run(one, name="b") for one in before), tx.run(statement)])
+        assert [list(row.values()) for row in found[-1]] == [["a"]]
+        store.write(lambda tx: tx.query("INSERT INTO things VALUES ('a', 1) ON CONFLICT DO NOTHING"))
+
+
+def test_what_has_no_rows_returns_none_however_it_is_written(store: Store) -> None:
+    every = Statement(
+        "WITH chosen AS (SELECT name FROM things) DELETE FROM things WHERE name IN (SELECT name FROM chosen)"
+    )
+    assert store.write(lambda tx: [tx.run(PUT, name="a", number=1), tx.run(every), tx.run(ALL)]) == [[], [], []]
+
+
 def test_what_is_left_for_later_runs_at_the_end(store: Store) -> None:
     def unit(tx: Tx) -> list[dict]:
         for number in range(3):
@@ -193,6 +219,22 @@ def test_a_unit_within_a_unit_has_a_transaction_of_its_own(store: Store) -> None
         return {row["name"] for row in tx.query("SELECT name FROM things")}
 
     assert store.write(unit) == {"ours"}
+
+
+def test_a_connection_that_is_interrupted_on_its_way_back_is_not_given_back_twice(store: Store) -> None:
+    """It would be two threads' at a time."""
+
+    class Interrupted(list):
+        def append(self, one) -> None:
+            super().append(one)
+            raise KeyboardInterrupt
+
+    database = store._db
+    database._free = Interrupted(database._free)  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        store.write(own_pid)
+    free = database._free = list(database._free)  # type: ignore[attr-defined]
+    assert len(set(map(id, free))) == len(free) == 1
 
 
 def test_no_more_connections_are_kept_than_were_asked_for(store: Store, postgres: Server) -> None:

@@ -194,6 +194,49 @@ def test_nobody_tries_to_connect_just_after_somebody_could_not(own_server: Serve
     store.close()
 
 
+def test_a_statement_that_was_canceled_is_no_lost_connection(store: Store, postgres: Server) -> None:
+    """By hand, or because it took too long, say for a lock: it is not run again, and nobody else is turned away."""
+    ran = []
+
+    def unit(tx: Tx) -> None:
+        ran.append(own_pid(tx))
+        tx.query("SET LOCAL statement_timeout = '50ms'")
+        tx.query("SELECT pg_sleep(5)")
+
+    with pytest.raises(StoreUnavailable, match=r"statement timeout$"):
+        store.write(unit)
+    inside, done = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        holds = pool.submit(store.write, lambda tx: (inside.set(), done.wait(20)))
+        inside.wait(10)
+        waits = pool.submit(store.write, unit)
+        waiting = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        until(lambda: postgres.execute(waiting), "it waits for the lock, no more")
+        with pytest.raises(StoreUnavailable, match=r"user request$"):
+            waits.result(10)
+        assert store.read(own_pid)
+        done.set()
+        holds.result(10)
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_takes_every_text_or_is_refused(postgres: Server, encoding: str) -> None:
+    name = f"in_{encoding.lower()}_{uuid4().hex[:8]}"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        if encoding == "LATIN1":
+            with pytest.raises(ConfigError, match="keeps texts as LATIN1"):
+                check(postgres.url(database=name))
+        else:
+            store = Store(postgres.url(database=name))
+            store.write(lambda tx: tx.add_event("test", 1, detail="é😀"))
+            assert store.read(lambda tx: tx.events())[0]["detail"] == "é😀"
+            store.close()
+    finally:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_a_database_that_may_only_be_read_is_unavailable_to_writers(url: str) -> None:
     Store(url).close()
     read_only = url.replace("options=", "options=-cdefault_transaction_read_only%3Don%20")

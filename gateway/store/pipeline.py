@@ -25,7 +25,8 @@ except ImportError:  # said in words where somebody wants it: postgres.py
 
 MOST_WAITING = 128  #: statements that wait to be sent
 _PARAMETER = re.compile(r"%\((\w+)\)s")
-_ANSWERS = re.compile(r"\s*SELECT\b|.*\bRETURNING\b", re.DOTALL)
+#: A statement that certainly has no rows: any other is waited for.
+_SILENT = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)", re.DOTALL | re.IGNORECASE)
 _PLAN_IS_STALE = "0A000"  #: SQLSTATE; of a newer gateway's migration
 
 
@@ -37,7 +38,7 @@ class Plan:
     sql: bytes
     names: tuple[str, ...]  #: of its parameters: `$1` is the first
     formats: list[PyFormat]
-    answers: bool  #: whether it returns rows
+    answers: bool  #: whether it may return rows
 
 
 class Plans:
@@ -55,7 +56,7 @@ class Plans:
     def _plan(self, statement: Statement) -> Plan:
         names = tuple(dict.fromkeys(_PARAMETER.findall(statement.postgresql)))
         sql = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement.postgresql).replace("%%", "%")
-        formats, answers = [PyFormat.TEXT] * len(names), bool(_ANSWERS.match(sql))
+        formats, answers = [PyFormat.TEXT] * len(names), not _SILENT.match(sql)
         return Plan(f"maskgate_{next(self._numbers)}".encode(), sql.encode(), names, formats, answers)
 
 

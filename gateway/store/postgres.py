@@ -54,6 +54,7 @@ CONNECTION = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "application_name": "maskgate",
+    "client_encoding": "utf8",  # whatever the server's default is, or PGCLIENTENCODING
 }
 
 PIPELINE = "maskgate pipeline"  #: by what name SQLAlchemy keeps it beside its connection
@@ -61,6 +62,7 @@ PIPELINE = "maskgate pipeline"  #: by what name SQLAlchemy keeps it beside its c
 #: SQLSTATEs of a transaction that may be run again: could not serialise; deadlock; a statement that was prepared for
 #: the schema before a newer gateway's migration (it is prepared anew after the rollback).
 _AGAIN = frozenset({"40001", "40P01", "0A000"})
+_CANCELED = "57014"  #: SQLSTATE; by hand or by statement_timeout: the connection is as good as before
 #: Classes of SQLSTATEs whose words are about the server, not about what was being written.
 _ABOUT_THE_SERVER = ("08", "28", "3D", "53", "57", "58")
 
@@ -137,10 +139,11 @@ class PostgresDatabase(Database[U]):
         outer, ours[me] = ours.get(me), connection
         try:
             yield connection.info[PIPELINE]
-            self._give_back(connection)
         except BaseException:
             self._let_go(connection)
             raise
+        else:  # outside of what is caught: one that was given back twice would be two threads' at a time
+            self._give_back(connection)
         finally:
             ours.pop(me)
             if outer is not None:
@@ -243,9 +246,13 @@ def _catch_up(connection: Connection, *_: object) -> None:
 
 
 def _facts(unit: Any) -> str:
-    """Return what is worth knowing of the server."""
-    names = ("server_version", "synchronous_commit", "fsync", "full_page_writes")
+    """Return what is worth knowing of the server. Raises `ConfigError` for a database that not every text fits into."""
+    names = ("server_version", "synchronous_commit", "fsync", "full_page_writes", "server_encoding")
     found = unit.query("SELECT " + ", ".join(f"current_setting('{name}') AS {name}" for name in names))[0]
+    if (encoding := found["server_encoding"]) not in ("UTF8", "SQL_ASCII"):  # the latter takes any bytes
+        raise ConfigError(
+            f"GATEWAY_DATABASE_URL: the database keeps texts as {encoding}, which has no emoji: make one in UTF8"
+        )
     words = f"PostgreSQL {found['server_version'].split()[0]}, synchronous_commit={found['synchronous_commit']}"
     risks = [name for name in ("fsync", "full_page_writes") if found[name] != "on"]
     return words + "".join(f", {name}=OFF (a power cut loses texts that were accepted)" for name in risks)
@@ -269,7 +276,9 @@ def _state(error: Exception) -> str:
 
 def _is_lost(error: Exception) -> bool:
     """Return whether there is no connection, or none any more: class 08, class 57 (shut down), or no word at all."""
-    return isinstance(_cause(error), psycopg.OperationalError) and _state(error)[:2] in ("", "08", "57")
+    state = _state(error)
+    of_it = state[:2] in ("", "08", "57") and state != _CANCELED
+    return of_it and isinstance(_cause(error), psycopg.OperationalError)
 
 
 def _in_words(error: Exception) -> str:
