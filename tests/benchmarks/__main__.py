@@ -69,8 +69,10 @@ def main() -> None:
     elif name in BENCHMARKS:
         if section := BENCHMARKS[name](given):
             report.show([section], facts)
+    elif name in ("-h", "--help"):
+        print(f"{__doc__}\nNAME is all, or {', '.join(BENCHMARKS)}.")
     else:
-        sys.exit(f"{__doc__}\nName one: all, {', '.join(BENCHMARKS)}.")
+        sys.exit(f"There is no benchmark {name}: name all, or {', '.join(BENCHMARKS)}.")
 
 
 def _all(given: Sequence[str], facts: Sequence[str]) -> None:

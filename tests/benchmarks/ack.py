@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import statistics
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -155,6 +156,8 @@ class _Targets:
         found = [self._paused(kind) for kind in kinds if self._asked.only in f"{kind}, sending paused"]
         sent = [kind for kind in kinds if "text" in kind and self._asked.only in f"{kind}, while sending"]
         found += [self._sending(kind) for kind in sent]
+        if not found:
+            sys.exit(f"--only {self._asked.only}: none has this in its name; there are {', '.join(kinds)}")
         bare = self._stack.enter_context(run("bare.py"))
         clients = self._asked.clients
         return [by for target in [Target(BARE, bare, found[0].requests, ""), *found] for by in _by(target, clients)]

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from benchmarks.report import Aim, Figure, Section
-from benchmarks.stage import Json, Running, Town, add_gateways, add_options, gateways, load, run, write_requests
+from benchmarks.stage import Json, Running, Town, add_gateways, add_options, gateways, load, run, shown, write_requests
 from benchmarks.usage import cpu_s, peak_mb
 
 AIM, MEMORY = Aim(500, "texts/s"), Aim(120, "MB", at_most=True)
@@ -38,9 +38,12 @@ class Trial:
     carrier_ms: int
     lanes: int
 
+    def __str__(self) -> str:
+        return f"carrier takes {self.carrier_ms} ms, {self.lanes:,} lanes"
+
     def texts(self, asked: argparse.Namespace) -> int:
         """Return how many texts take about as many seconds as asked for."""
-        at_once = min(self.lanes, SENDERS * asked.workers * asked.gateways)
+        at_once = min(self.lanes, (asked.senders or SENDERS) * asked.workers * asked.gateways)
         bound = 1000 * at_once / self.carrier_ms if self.carrier_ms else FASTEST
         return int(asked.seconds * min(FASTEST, bound))
 
@@ -50,7 +53,7 @@ def main(given: Sequence[str]) -> Section:
     asked = _arguments(given)
     trials = [Trial(ms, 2 * pairs) for ms, pairs in product(asked.carrier_ms, asked.pairs_of_trials)]
     with tempfile.TemporaryDirectory(prefix="maskgate-bench-") as folder:
-        figures = [_measured(Path(folder) / f"{n}", trial, asked) for n, trial in enumerate(trials)]
+        figures = [_measured(Path(folder) / f"{n}", trial, asked) for n, trial in enumerate(shown(trials))]
     about = "texts relayed, from webhook to carrier; CPU of the gateway for each, memory of its largest process"
     return Section(shlex.join(["relay", *given]), about, figures)
 
@@ -96,7 +99,7 @@ def _figure(town: Town, taker: Running, trial: Trial, texts: int, requests: Path
     aimed = trial.carrier_ms == AIMED_AT and trial.lanes > SENDERS and asked.database == "sqlite"
     aim = AIM.on(round(rate)) if aimed else ""
     return Figure(
-        f"carrier takes {trial.carrier_ms} ms, {trial.lanes:,} lanes",
+        f"{trial}",
         f"{rate:,.0f}/s ({texts:,} texts; webhooks {came['per_second']:,.0f}/s)",
         cpu_ms=1000 * (cpu_s(*town.pids) - before) / texts,
         memory_mb=memory_mb,

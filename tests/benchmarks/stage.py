@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -24,6 +24,8 @@ from program import Program
 from town import Lane, meet
 
 from gateway.store import Store
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
 
@@ -146,12 +148,14 @@ def run(program: str, *options: str) -> Iterator[Running]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what is asked of every gateway that is measured."""
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
-    parser.add_argument("--workers", type=int, default=1, help="GATEWAY_WORKERS")
+    parser.add_argument("--workers", type=_some, default=1, help="GATEWAY_WORKERS")
+    parser.add_argument("--threads", type=_some, help="GATEWAY_THREADS; the environment has no say")
+    parser.add_argument("--senders", type=_some, help="GATEWAY_SENDERS")
 
 
 def add_gateways(parser: argparse.ArgumentParser) -> None:
     """Add how many gateways there are to be."""
-    parser.add_argument("--gateways", type=int, default=1, help="so many `gateway serve` on one database, in turn")
+    parser.add_argument("--gateways", type=_some, default=1, help="so many `gateway serve` on one database, in turn")
 
 
 @contextmanager
@@ -202,10 +206,30 @@ def gateways(
         store = Store(url, readers=1)
         lanes = meet(store, asked.pairs, carrier)
         store.close()
-        variables = variables_for(taker) | {"GATEWAY_DATABASE_URL": url, "GATEWAY_WORKERS": str(asked.workers)}
+        variables = variables_for(taker) | {"GATEWAY_DATABASE_URL": url} | _sizes(asked)
         names = [f"output{number}" for number in range(asked.gateways)]
         programs = [stack.enter_context(started(folder, variables, *command, name=name)) for name in names]
         yield Town([ready(program) for program in programs], lanes)
+
+
+def _some(given: str) -> int:
+    """Return a number of at least 1."""
+    if (number := int(given)) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _sizes(asked: argparse.Namespace) -> dict[str, str]:
+    """Return the variables that say how much of each a gateway has; of what is not asked for, as much as it likes."""
+    given = {name: getattr(asked, name, None) for name in ("workers", "threads", "senders")}
+    return {f"GATEWAY_{name.upper()}": str(number) for name, number in given.items() if number}
+
+
+def shown(of: Sequence[T]) -> Iterator[T]:
+    """Yield one after the other, and say on stderr which one it is."""
+    for number, one in enumerate(of, 1):
+        print(f"{number} of {len(of)}: {one}", file=sys.stderr, flush=True)
+        yield one
 
 
 def variables_for(taker: str) -> dict[str, str]:
