@@ -12,6 +12,7 @@ from gateway.carrier import Carrier
 from gateway.clock import Clock
 from gateway.errors import CarrierMisconfigured, Throttled
 from gateway.messages import Rate, Weight
+from gateway.pacing import after
 from gateway.records import Message, MessageState, Outcome
 from gateway.retry import Attempt, Reach
 from gateway.sending import to_carrier
@@ -19,7 +20,7 @@ from gateway.store import NEVER, Tx
 
 log = logging.getLogger(__name__)
 
-HURRIED = 8  #: while requests wait to be answered, one of so many senders is at work
+HURRIED = 250  #: sends that begin in a second, at most, while requests wait to be answered
 CROWD = 3  #: numbers of one account throttled at the same time, and the account is held back
 
 
@@ -40,17 +41,27 @@ class Desk:
         self.resumed = False  #: the carrier is back, and what waits for its next attempt can have it now
         self.in_flight: dict[int, Message] = {}
         self.senders = senders
+        self._hurried_us = 0  #: when the next send may begin, while requests wait
         self.pool = ThreadPoolExecutor(senders, thread_name_prefix=f"send-{carrier.name}")
         self.misfits: dict[str, int] = {}  #: mask -> how often in a row the carrier refused the number itself
         self.backing_off: dict[tuple[str, str], int] = {}  #: lane -> when its next attempt is due (ms)
 
-    def room(self, settling: int, *, hurried: bool = False) -> int:
-        """Return how many senders are free in the unit that settles `settling` of the messages in flight.
+    def room(self, settling: int, now: int, *, hurried: bool = False) -> int:
+        """Return how many sends may begin now (ms), in the unit that settles `settling` of the messages in flight.
 
-        `hurried`: requests wait to be answered, so that only some may be at work.
+        As many as senders are free. `hurried`: requests wait to be answered, so that only so many begin in a second;
+        what they wait for at a slow carrier costs nobody anything.
         """
-        at_work = max(1, self.senders // HURRIED) if hurried else self.senders
-        return max(0, at_work - len(self.in_flight) + settling)
+        free = max(0, self.senders - len(self.in_flight) + settling)
+        return min(free, self._hurried_room(now)) if hurried else free
+
+    def _hurried_room(self, now: int) -> int:
+        """Return how many may begin, and count them as begun."""
+        count = 0
+        while self._hurried_us <= now * 1000:
+            self._hurried_us = after(self._hurried_us, now * 1000, 1, HURRIED)
+            count += 1
+        return count
 
     def sending(self, message: Message) -> None:
         """Take note that a message goes out: while the carrier is out, as a probe."""

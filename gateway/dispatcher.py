@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 POLL = 0.2  #: seconds between two looks at the store when nothing rings: other processes may enqueue
 LOCKED_MS = 20  #: before what is due is looked at again that another process is at work on just now
+HURRIED_MS = 10  #: between two looks while requests wait to be answered, and so not all that is due is sent
 HOUSEKEEPING_MS = 1_000
 CLOCK_STEP_MS = 1_000  #: a clock that goes back by more was set; by less, it was put right
 RENEWAL_MS = 5_000
@@ -173,9 +174,9 @@ class Dispatcher(Dispatching):
         if self._unsure:
             self._give_back(now)
         back = Counter(desk.carrier.name for desk, _, _ in self._unsettled)
-        turned = self._settle_and_claim(
-            {name: Ask(desk=desk, room=self._room(desk, back[name])) for name, desk in self._desks.items()}, now
-        )
+        hurried = self._hurried()
+        rooms = {name: self._room(desk, back[name], now, hurried) for name, desk in self._desks.items()}
+        turned = self._settle_and_claim({n: Ask(desk=desk, room=rooms[n]) for n, desk in self._desks.items()}, now)
         self._take_note(turned, now)
         for name, messages in turned.claimed.items():
             for message, taken in messages:
@@ -185,10 +186,11 @@ class Dispatcher(Dispatching):
         self._housekeeping(now)
         if turned.blocked or any(turned.claimed.values()):
             return now
-        return turned.wake_at if turned.wake_at > now else now + LOCKED_MS
+        wake_at = turned.wake_at if turned.wake_at > now else now + LOCKED_MS
+        return min(wake_at, now + HURRIED_MS) if hurried else wake_at
 
-    def _room(self, desk: Desk, settling: int) -> int:
-        return 0 if self._stopping else desk.room(settling, hurried=self._hurried())
+    def _room(self, desk: Desk, settling: int, now: int, hurried: bool) -> int:
+        return 0 if self._stopping else desk.room(settling, now, hurried=hurried)
 
     def _settle_and_claim(self, asks: Asks, now: int) -> Turned:
         """Return what was claimed, and when the next is due. Whoever only looks holds up nobody's write."""

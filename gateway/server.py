@@ -93,8 +93,8 @@ class Gateway:
         self.store.close()
 
     def is_hurried(self) -> bool:
-        """Return whether requests wait for a thread to answer them."""
-        return self.http is not None and self.http.is_hurried()
+        """Return whether requests wait for a thread, or many webhooks are taken at a time: sends can wait."""
+        return self.context.hurry.is_on() or (self.http is not None and self.http.is_hurried())
 
 
 def courier(store: Store, settings: Settings, clock: Clock = now_ms) -> Courier | None:

@@ -20,8 +20,10 @@ from program import Program, until
 from scripted import Scripted
 from wsgi import SettableClock
 
+from gateway.desk import HURRIED
 from gateway.dispatcher import LOCKED_MS, POLL, Dispatcher
 from gateway.dispatching import Elsewhere
+from gateway.hurry import HOLD_S, Hurry
 from gateway.records import MessageState, Outgoing
 from gateway.settings import Settings, read_settings
 from gateway.store import NEVER, Store
@@ -247,22 +249,57 @@ def test_two_dispatchers_keep_the_order_and_send_each_text_once(store: Store) ->
     assert len(carrier.sent) == 120
 
 
-def test_while_requests_wait_to_be_answered_an_eighth_of_the_senders_is_at_work(
+def test_while_requests_wait_to_be_answered_only_so_many_sends_begin_in_a_second(
     store: Store, settings: Callable[..., Settings]
 ) -> None:
-    gate, carrier, hurried = threading.Event(), Scripted(), threading.Event()
+    gate, carrier, hurried, clock = threading.Event(), Scripted(), threading.Event(), SettableClock()
     carrier.on_send = lambda message: gate.wait(10)
     hurried.set()
-    dispatcher = Dispatcher(store, {"scripted": carrier}, settings(GATEWAY_SENDERS="32"), hurried=hurried.is_set)
-    for n in range(40):
+    options = {"hurried": hurried.is_set, "clock": clock}
+    dispatcher = Dispatcher(store, {"scripted": carrier}, settings(GATEWAY_SENDERS="64"), **options)
+    for n in range(60):
         enqueue(store, "x", to=f"+120655502{n:02}")
-    dispatcher.turn()
-    until(lambda: len(carrier.sent) == 4, "four are at work")
-    dispatcher.turn()
-    assert len(dispatcher._desks["scripted"].in_flight) == 4
+    clock.now = 1_000_000
+    in_flight = dispatcher._desks["scripted"].in_flight
+    assert dispatcher.turn() == 1_000_000  # it claimed, and looks again
+    assert len(in_flight) == HURRIED // 50  # what falls due in 20 ms
+    assert dispatcher.turn() <= 1_000_010  # so soon, though nothing it may send is due
+    assert len(in_flight) == HURRIED // 50
+    for _ in range(10):
+        clock.now += 10
+        dispatcher.turn()
+    assert HURRIED // 10 <= len(in_flight) <= HURRIED // 10 + HURRIED // 50
     hurried.clear()
     dispatcher.turn()
-    until(lambda: len(carrier.sent) == 32, "all are at work")
-    assert len(dispatcher._desks["scripted"].in_flight) == 32
+    assert len(in_flight) == 60
     gate.set()
     dispatcher.stop()
+
+
+def test_many_webhooks_at_a_time_are_a_hurry_and_for_a_moment_after() -> None:
+    now = 5.0
+    hurry = Hurry(threads=4, clock=lambda: now)
+    gate, taking = threading.Barrier(2), threading.Barrier(2)
+
+    def take() -> None:
+        with hurry:
+            taking.wait(10)
+            gate.wait(10)
+
+    with hurry:
+        assert not hurry.is_on()
+    other = threading.Thread(target=take)
+    other.start()
+    taking.wait(10)
+    assert not hurry.is_on()
+    with hurry:
+        assert hurry.is_on()
+    gate.wait(10)
+    other.join()
+    assert hurry.is_on()
+    now += HOLD_S
+    assert not hurry.is_on()
+    with pytest.raises(ZeroDivisionError), hurry:
+        raise ZeroDivisionError
+    with hurry:
+        assert not hurry.is_on()

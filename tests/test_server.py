@@ -186,6 +186,27 @@ def test_the_dispatcher_is_told_while_requests_wait_for_a_thread(tmp_path: Path)
             writer.result(20)
 
 
+def test_the_dispatcher_is_told_while_many_webhooks_are_taken_and_threads_are_left(tmp_path: Path) -> None:
+    with network("simulator") as net, ThreadPoolExecutor(5) as threads:
+        carriers = {"simulator": carrier_for(net, "simulator")}
+        with gateway(tmp_path, carriers, GATEWAY_TN_CARRIER="simulator", GATEWAY_THREADS="6") as running:
+            api(running, "POST", "/tn", {"value": MASK})
+            net.webhook_url = f"{running.url}/webhooks/simulator"
+            gate, holds = threading.Event(), threading.Event()
+            writer = threads.submit(running.store.write, lambda tx: (holds.set(), gate.wait(20)))
+            assert holds.wait(10)
+            texting = [threads.submit(net.deliver_text, ANN, MASK, f"{n}") for n in range(2)]
+            until(lambda: len(running.context.hurry._taking) == 2, "two webhooks are taken")
+            assert not running.is_hurried()
+            texting.append(threads.submit(net.deliver_text, BOB, MASK, "2"))
+            until(running.is_hurried, "three of six threads take webhooks")
+            assert not running.http.is_hurried()
+            gate.set()
+            for one in (writer, *texting):
+                one.result(20)
+            until(lambda: not running.context.hurry._taking, "none is taken")
+
+
 def test_a_stop_whose_server_has_seen_it_by_itself_is_no_error(tmp_path: Path) -> None:
     with network("simulator") as net, gateway(tmp_path, {"simulator": carrier_for(net, "simulator")}) as running:
         pull = running.http._server.pull_trigger

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.carrier import Carrier
 from gateway.clock import Clock
 from gateway.dispatching import Dispatching
+from gateway.hurry import Hurry
 from gateway.settings import Settings
 from gateway.store import Store
 
@@ -25,6 +26,7 @@ class Context:
     clock: Clock
     #: All carriers there are, those without settings too, and what to set to use each.
     installed: Mapping[str, str] = field(default_factory=dict)
+    hurry: Hurry = field(init=False)  #: whether webhooks come faster than they are answered
     #: A seat for each who may listen to a recording at a time. Each holds a thread for as long as they take: a few,
     #: and never all.
     listening: threading.BoundedSemaphore = field(init=False)
@@ -33,3 +35,4 @@ class Context:
         threads = self.settings.threads
         seats = threading.BoundedSemaphore(min(max(1, threads // 4), threads - 1))
         object.__setattr__(self, "listening", seats)
+        object.__setattr__(self, "hurry", Hurry(threads))
