@@ -136,7 +136,7 @@ class Settings(CallSettings, CallbackSettings):
     senders: Annotated[int, _text(values.whole(1, 1024))] = _setting(
         "GATEWAY_SENDERS",
         "64",
-        "Concurrent sends to each carrier, in each process; while requests wait to be answered, 250 at most begin in a second",
+        "Concurrent sends to each carrier, in each process; while requests wait, at most 250 begin in a second",
     )
     threads: Annotated[int, _text(values.whole(1, 256))] = _setting(
         "GATEWAY_THREADS", "16", "Threads that answer HTTP, in each process. With only one, no recordings are played"
