@@ -58,6 +58,8 @@ class Desk:
     def _hurried_room(self, now: int) -> int:
         """Return how many may begin, and count them as begun."""
         count = 0
+        if self._hurried_us > (now + 1000) * 1000:  # the clock was set back
+            self._hurried_us = 0
         while self._hurried_us <= now * 1000:
             self._hurried_us = after(self._hurried_us, now * 1000, 1, HURRIED)
             count += 1

@@ -20,7 +20,7 @@ from program import Program, until
 from scripted import Scripted
 from wsgi import SettableClock
 
-from gateway.desk import HURRIED
+from gateway.desk import HURRIED, Desk
 from gateway.dispatcher import LOCKED_MS, POLL, Dispatcher
 from gateway.dispatching import Elsewhere
 from gateway.hurry import HOLD_S, Hurry
@@ -274,6 +274,14 @@ def test_while_requests_wait_to_be_answered_only_so_many_sends_begin_in_a_second
     assert len(in_flight) == 60
     gate.set()
     dispatcher.stop()
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up_while_requests_wait() -> None:
+    desk = Desk(Scripted(), 64)
+    assert desk.room(0, 10_000_000, hurried=True) == HURRIED // 50
+    assert desk.room(0, 10_000_000, hurried=True) == 0
+    assert desk.room(0, 6_400_000, hurried=True) == HURRIED // 50
+    assert desk.room(0, 6_400_000, hurried=True) == 0
 
 
 def test_many_webhooks_at_a_time_are_a_hurry_and_for_a_moment_after() -> None:

@@ -198,6 +198,8 @@ def test_the_dispatcher_is_told_while_many_webhooks_are_taken_and_threads_are_le
             texting = [threads.submit(net.deliver_text, ANN, MASK, f"{n}") for n in range(2)]
             until(lambda: len(running.context.hurry._taking) == 2, "two webhooks are taken")
             assert not running.is_hurried()
+            assert [api(running, "POST", "/webhooks/simulator", {"n": n})[0] for n in range(3)] == [403] * 3
+            assert not running.is_hurried()
             texting.append(threads.submit(net.deliver_text, BOB, MASK, "2"))
             until(running.is_hurried, "three of six threads take webhooks")
             assert not running.http.is_hurried()

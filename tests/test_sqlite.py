@@ -16,6 +16,7 @@ from gateway.errors import ConfigError, NumberExists, StoreUnavailable
 from gateway.messages import Rate, Weight
 from gateway.records import Outgoing
 from gateway.store import Store, Tx, check, events, history
+from gateway.store.schema import migrate
 
 
 @pytest.fixture
@@ -319,3 +320,17 @@ def test_what_is_put_in_soon_is_put_in_before_what_is_put_in_at_once(store: Stor
 def test_texts_beside_a_unit_that_fails_are_put_in_once(store: Store) -> None:
     in_one_group(store, [soon("a"), lambda tx: 1 // 0, soon("b")])
     assert sorted(store.read(texts)) == ["a", "b"]
+
+
+def test_a_migration_sorts_on_disk_and_only_the_writer_keeps_little_in_memory(url: str, monkeypatch) -> None:
+    def temp_store(tx: Tx) -> int:
+        return int(tx.query("PRAGMA temp_store")[0]["temp_store"])
+
+    at_migration: list[int] = []
+    monkeypatch.setattr("gateway.store.migrate", lambda db: (at_migration.append(db.write(temp_store)), migrate(db)))
+    store = Store(url)
+    assert (at_migration, store.write(temp_store), store.read(temp_store)) == ([0], 2, 0)
+    with pytest.raises(ZeroDivisionError):
+        store.write(lambda tx: 1 // 0)
+    assert store.write(temp_store) == 2
+    store.close()

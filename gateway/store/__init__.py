@@ -66,6 +66,7 @@ class Store:
         self.facts = self._db.facts  #: one line about it, for the start and `gateway check`
         try:
             migrate(self._db)
+            self._db.migrated()
         except BaseException:
             self._db.close()
             raise

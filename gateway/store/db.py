@@ -163,6 +163,9 @@ class Database(ABC, Generic[U]):
     def read(self, work: Callable[[U], T]) -> T:
         """Run a unit that only reads, on one snapshot, beside those that write. Raises `StoreUnavailable`."""
 
+    def migrated(self) -> None:
+        """Say that the schema is up to date: small units of work are all that comes from now on."""
+
     @abstractmethod
     def close(self) -> None:
         """Refuse what comes from now on, finish what was handed in and what runs, then close every connection.

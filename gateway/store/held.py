@@ -22,6 +22,11 @@ class Held:
         self._db = db
         self._begin = begin
         self._driver: Any = None  #: the driver's connection; none at first, and after a failed one
+        self._words, self._said = "", False  #: to this connection
+
+    def say(self, words: str) -> None:
+        """Say something to each connection before its next transaction, but for its first. From any thread."""
+        self._words, self._said = words, False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -41,13 +46,16 @@ class Held:
 
     def _enter(self) -> None:
         if self._driver is not None:
+            if self._words and not self._said:
+                self._driver.execute(self._words)
+                self._said = True
             self._driver.execute(self._begin)
             return
         self._db.begin()  # which says `begin` to the driver by itself
         self._driver = self._db.executable.connection.driver_connection
 
     def _let_go(self) -> None:
-        self._driver = None
+        self._driver, self._said = None, False
         with suppress(SQLAlchemyError):
             self._db.rollback()
         broken = self._db.connections.pop(threading.get_ident(), None)

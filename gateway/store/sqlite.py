@@ -46,7 +46,6 @@ SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     f"PRAGMA wal_autocheckpoint={CHECKPOINT}",
-    "PRAGMA temp_store=MEMORY",  # what a statement of many rows must be able to take back was a file each time
 )
 
 
@@ -110,6 +109,13 @@ class SqliteDatabase(Database[U]):
         """Run a unit that only reads, on one snapshot, beside the writer. Raises `StoreUnavailable`."""
         with self._reads, _in_our_terms(), transaction(self._reader):
             return work(self._unit(self._reader, *_runners(self._reader), words=WORDS["sqlite"], alone=True))
+
+    def migrated(self) -> None:
+        """Keep what a statement of many rows must be able to take back in memory: it was a file each time.
+
+        Not before: a migration that makes an index would sort all that is in the database in memory, too.
+        """
+        self._held.say("PRAGMA temp_store=MEMORY")
 
     def close(self) -> None:
         with self._door:

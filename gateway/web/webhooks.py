@@ -79,8 +79,9 @@ def receive(context: Context, name: str, token: str) -> bottle.HTTPResponse:
     carrier = context.carriers[name]
     request = _request(context)
     try:
-        with context.hurry:
-            return _response(_take(context, carrier, admit(context, carrier, request, token)))
+        admitted = admit(context, carrier, request, token)
+        with context.hurry:  # who is not let in hurries nobody
+            return _response(_take(context, carrier, admitted))
     except WebhookRejected as error:
         hint = _SIGNED_HINT if carrier.signed and not isinstance(error, KeyRejected) else ""
         words = without_numbers(str(error))
