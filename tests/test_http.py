@@ -221,6 +221,34 @@ def test_who_waits_for_100_is_told_when_its_turn_comes() -> None:
         assert one(words) == b"body"
 
 
+def test_whoever_sends_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[tuple[str, bool]] = []
+    send = Channel.send
+
+    def noted(channel: Channel, data: bytes, do_close: bool = True) -> int:
+        def look() -> None:
+            got = channel.outbuf_lock.acquire(blocking=False)
+            free.append((sender, got))
+            if got:
+                channel.outbuf_lock.release()
+
+        sender = threading.current_thread().name
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        return int(send(channel, data, do_close))
+
+    monkeypatch.setattr(Channel, "send", noted)
+    with serving(sized) as http, connect(http) as line, line.makefile("rb") as words:
+        line.sendall(asking("/30000000"))  # more than sockets hold
+        answered = lambda: free and not any(one.requests for one in http._server.active_channels.values())  # noqa: E731
+        until(answered, "the thread that answers has done its part")
+        assert len(one(words)) == 30_000_000
+    assert {name.partition("-")[0] for name, _ in free} == {"http"}
+    assert "http" in {name for name, _ in free}  # what is left over, the thread that watches sends
+    assert not [name for name, got in free if got]
+
+
 # --- what breaks ------------------------------------------------------------------------------------------------------
 
 

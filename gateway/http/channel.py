@@ -78,8 +78,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return self.last_activity < since and bool(not self.requests or self.total_outbufs_len)
 
     def _flush_some(self, do_close: bool = False) -> bool:
-        """As waitress's, which here closes the connection if not told otherwise: in any thread that says 100."""
-        return bool(super()._flush_some(do_close))
+        """As waitress's, which closes the connection if not told otherwise, in any thread that says 100; and alone.
+
+        It sends without the lock where no request is there, and so beside whoever says 100: that went out twice.
+        """
+        with self.outbuf_lock:
+            return bool(super()._flush_some(do_close))
 
     def handle_close(self) -> None:
         super().handle_close()
