@@ -201,7 +201,8 @@ def test_the_dispatcher_is_told_while_many_webhooks_are_taken_and_threads_are_le
             assert [api(running, "POST", "/webhooks/simulator", {"n": n})[0] for n in range(3)] == [403] * 3
             assert not running.is_hurried()
             texting.append(threads.submit(net.deliver_text, BOB, MASK, "2"))
-            until(running.is_hurried, "three of six threads take webhooks")
+            until(lambda: len(running.context.hurry._taking) == 3, "three of six threads take webhooks")
+            assert running.is_hurried()
             assert not running.http.is_hurried()
             gate.set()
             for one in (writer, *texting):
